@@ -1,0 +1,1 @@
+"""The Delta lake: bronze (what came), silver (canonical), quarantine, ledger."""

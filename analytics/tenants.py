@@ -1,0 +1,130 @@
+"""The tenant registry: one validated file says who the tenants are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from analytics.errors import SettingsError, UnknownTenant
+from analytics.settings import Settings
+
+TenantId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
+
+
+class Source(BaseModel):
+    """One place a tenant's data comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    format: str = Field(description="a name `analytics sources` lists")
+    table: str | None = Field(None, description="the silver table, where the format feeds just one")
+    path: str | None = Field(
+        None,
+        description="glob of files; {landing} is the landing folder, {date} the day of arrival",
+    )
+    dsn_secret: str | None = Field(
+        None, description="name of the file under var/secrets that holds the DSN"
+    )
+    relation: str | None = Field(None, description="schema.table of a PostgreSQL source")
+    cursor: str | None = Field(None, description="its column that says when a row arrived")
+    columns: dict[str, str] = Field(default_factory=dict, description="canonical: theirs")
+    constants: dict[str, Any] = Field(default_factory=dict, description="canonical: fixed value")
+    units: dict[str, str] = Field(
+        default_factory=dict, description="canonical: their unit, e.g. started_at: epoch_ms"
+    )
+    owner: str = Field("data team", description="whom to call when it breaks")
+
+
+class Tenant(BaseModel):
+    """One tenant, as declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: TenantId
+    name: str
+    time_zone: str = "UTC"
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    retention_days: int = Field(1095, ge=1)
+    bad_row_budget: float = Field(
+        0.01, ge=0, le=1, description="share of bad rows a gate splits off before it stops"
+    )
+    sources: tuple[Source, ...]
+
+    @field_validator("time_zone")
+    @classmethod
+    def is_a_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is no IANA time zone, e.g. Europe/Berlin")
+        return value
+
+    @model_validator(mode="after")
+    def source_names_differ(self) -> Tenant:
+        names = [s.name for s in self.sources]
+        twice = {n for n in names if names.count(n) > 1}
+        if twice:
+            raise ValueError(f"source named twice: {', '.join(sorted(twice))}")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def role(self) -> str:
+        """The warehouse login role of this tenant."""
+        return f"tenant_{self.id}"
+
+
+def load_tenants(path: Path) -> dict[str, Tenant]:
+    """All tenants of the file by id, in the file's order.
+
+    Raises SettingsError naming file, tenant and field of every fault.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise SettingsError(f"no tenants file at {path}; set ANALYTICS_TENANTS_FILE") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("tenants"), list):
+        raise SettingsError(f"{path} must hold a list under 'tenants:'")
+
+    tenants: dict[str, Tenant] = {}
+    problems = []
+    for number, entry in enumerate(document["tenants"]):
+        label = entry.get("id", f"number {number + 1}") if isinstance(entry, dict) else number + 1
+        try:
+            tenant = Tenant.model_validate(entry)
+        except ValidationError as error:
+            problems += [
+                f"{path}: tenant {label}: {'.'.join(map(str, e['loc'])) or 'entry'}: {e['msg']}"
+                for e in error.errors()
+            ]
+            continue
+        if tenant.id in tenants:
+            problems.append(f"{path}: tenant {tenant.id} is declared twice")
+        tenants[tenant.id] = tenant
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return tenants
+
+
+def registry(settings: Settings) -> dict[str, Tenant]:
+    return load_tenants(settings.analytics_tenants_file)
+
+
+def get_tenant(settings: Settings, tenant_id: str) -> Tenant:
+    """Raises UnknownTenant with the ids that exist."""
+    tenants = registry(settings)
+    try:
+        return tenants[tenant_id]
+    except KeyError:
+        raise UnknownTenant(
+            f"no tenant {tenant_id!r} in {settings.analytics_tenants_file}; "
+            f"known: {', '.join(tenants) or 'none'}"
+        ) from None

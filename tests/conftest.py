@@ -1,0 +1,62 @@
+"""Fixtures every room shares: settings of a temporary place, one real PostgreSQL a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from analytics.secrets import secret
+from analytics.settings import Settings, load_settings
+from analytics.stack.postgres import Postgres, free_port
+
+DATA = Path(os.environ.get("ANALYTICS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+TWO_TENANTS = [
+    {"id": "t1", "name": "One", "time_zone": "Europe/Berlin", "currency": "EUR", "sources": []},
+    {"id": "t2", "name": "Two", "time_zone": "America/New_York", "currency": "USD", "sources": []},
+]
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings under a temporary folder, for the tenants you give (default: t1 and t2)."""
+
+    def make(tenants: list[dict] | None = None, **changes: object) -> Settings:
+        file = tmp_path / "tenants.yaml"
+        file.write_text(yaml.safe_dump({"tenants": TWO_TENANTS if tenants is None else tenants}))
+        environment = {
+            "ANALYTICS_VAR_DIR": str(tmp_path / "var"),
+            "ANALYTICS_TENANTS_FILE": str(file),
+            **{k.upper(): str(v) for k, v in changes.items()},
+        }
+        return load_settings(environment, dotenv=None)
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A real server for the whole test run; take a database of your own in it."""
+    var = tmp_path_factory.mktemp("postgres")
+    server = Postgres(var, free_port(), secret(var, "superuser"), shared_buffers="128MB")
+    with server.running():
+        yield server
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real exports; tests that need it say so when it is absent."""
+    if not DATA.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"the real data is missing at {DATA}; set ANALYTICS_TEST_DATA")
+        pytest.skip(f"the real data is not at {DATA}; set ANALYTICS_TEST_DATA")
+    return DATA
