@@ -21,7 +21,8 @@ class Interval:
                 raise AnalyticsError(f"'{name}' has no time zone: {instant.isoformat()}; give UTC")
         if self.end <= self.start:
             raise AnalyticsError(
-                f"'to' ({self.end.isoformat()}) must be later than 'from' ({self.start.isoformat()})"
+                f"'to' ({self.end.isoformat()}) must be later than "
+                f"'from' ({self.start.isoformat()})"
             )
 
     @classmethod

@@ -55,7 +55,7 @@ class Settings(BaseModel):
     )
     analytics_spark: str = Field(
         "embedded",
-        description="embedded (Sail), local (JVM Spark) or sc://host:port (a Spark Connect cluster)",
+        description="embedded (Sail), local (JVM Spark) or sc://host:port (a Connect cluster)",
         pattern=r"^(embedded|local|sc://.+)$",
     )
     analytics_workers: int = Field(2, ge=1, le=1024, description="Airflow tasks at a time")
@@ -130,7 +130,7 @@ def load_settings(
     if problems:
         raise SettingsError("\n".join(problems))
     try:
-        return Settings(**values)
+        return Settings.model_validate(values)
     except ValidationError as error:
         lines = [f"{str(e['loc'][0]).upper()} = {e['input']!r}: {e['msg']}" for e in error.errors()]
         raise SettingsError("\n".join(lines)) from None

@@ -16,48 +16,99 @@ from analytics.lake.tables import TABLES
 NOON = datetime(2025, 1, 6, 12, tzinfo=UTC)  # a Monday
 
 _ROWS: dict[str, dict[str, Any]] = {
-    "plays": dict(
-        play_id="p1", listener_id="l1", track_id="s1", started_at=NOON, listened_ms=180_000,
-        track_ms=200_000, source_of_play="playlist", platform="ios", country="DE",
-        is_skipped=False, is_shuffle=False, is_offline=False, reason_end="trackdone",
-    ),
-    "app_events": dict(
-        event_id="e1", listener_id="l1", session_id="1", occurred_at=NOON, page="Home",
-        properties="{}",
-    ),
-    "listeners": dict(
-        listener_id="l1", signed_up_at=datetime(2024, 6, 1, tzinfo=UTC), country="DE", gender="F",
-        birth_year=1990, acquisition_channel="search", updated_at=datetime(2024, 6, 1, tzinfo=UTC),
-    ),
-    "tracks": dict(
-        track_id="s1", title="Song", artist_id="a1", artist_name="Artist", album="Album",
-        genre="pop", duration_ms=200_000, released_on=date(2020, 1, 1),
-        updated_at=datetime(2024, 6, 1, tzinfo=UTC),
-    ),
-    "subscription_events": dict(
-        event_id="e1", listener_id="l1", occurred_at=NOON, kind="upgrade", plan_from="free",
-        plan_to="premium",
-    ),
-    "payments": dict(
-        payment_id="x1", listener_id="l1", paid_at=NOON, amount_minor=999, currency="EUR",
-        kind="charge", plan="premium",
-    ),
-    "touchpoints": dict(
-        touchpoint_id="c1", listener_id="l1", occurred_at=NOON, channel="search",
-        campaign="spring", cost_micros=120_000,
-    ),
-    "exposures": dict(
-        exposure_id="x1", listener_id="l1", exposed_at=NOON, experiment="paywall",
-        variant="control",
-    ),
-    "tickets": dict(
-        ticket_id="k1", listener_id="l1", opened_at=NOON, category="billing", resolved_at=None,
-        satisfaction=None, body="Charged twice",
-    ),
-    "reviews": dict(
-        review_id="r1", listener_id="l1", track_id="s1", reviewed_at=NOON, stars=4, body="Fine",
-    ),
-}  # fmt: skip
+    "plays": {
+        "play_id": "p1",
+        "listener_id": "l1",
+        "track_id": "s1",
+        "started_at": NOON,
+        "listened_ms": 180_000,
+        "track_ms": 200_000,
+        "source_of_play": "playlist",
+        "platform": "ios",
+        "country": "DE",
+        "is_skipped": False,
+        "is_shuffle": False,
+        "is_offline": False,
+        "reason_end": "trackdone",
+    },
+    "app_events": {
+        "event_id": "e1",
+        "listener_id": "l1",
+        "session_id": "1",
+        "occurred_at": NOON,
+        "page": "Home",
+        "properties": "{}",
+    },
+    "listeners": {
+        "listener_id": "l1",
+        "signed_up_at": datetime(2024, 6, 1, tzinfo=UTC),
+        "country": "DE",
+        "gender": "F",
+        "birth_year": 1990,
+        "acquisition_channel": "search",
+        "updated_at": datetime(2024, 6, 1, tzinfo=UTC),
+    },
+    "tracks": {
+        "track_id": "s1",
+        "title": "Song",
+        "artist_id": "a1",
+        "artist_name": "Artist",
+        "album": "Album",
+        "genre": "pop",
+        "duration_ms": 200_000,
+        "released_on": date(2020, 1, 1),
+        "updated_at": datetime(2024, 6, 1, tzinfo=UTC),
+    },
+    "subscription_events": {
+        "event_id": "e1",
+        "listener_id": "l1",
+        "occurred_at": NOON,
+        "kind": "upgrade",
+        "plan_from": "free",
+        "plan_to": "premium",
+    },
+    "payments": {
+        "payment_id": "x1",
+        "listener_id": "l1",
+        "paid_at": NOON,
+        "amount_minor": 999,
+        "currency": "EUR",
+        "kind": "charge",
+        "plan": "premium",
+    },
+    "touchpoints": {
+        "touchpoint_id": "c1",
+        "listener_id": "l1",
+        "occurred_at": NOON,
+        "channel": "search",
+        "campaign": "spring",
+        "cost_micros": 120_000,
+    },
+    "exposures": {
+        "exposure_id": "x1",
+        "listener_id": "l1",
+        "exposed_at": NOON,
+        "experiment": "paywall",
+        "variant": "control",
+    },
+    "tickets": {
+        "ticket_id": "k1",
+        "listener_id": "l1",
+        "opened_at": NOON,
+        "category": "billing",
+        "resolved_at": None,
+        "satisfaction": None,
+        "body": "Charged twice",
+    },
+    "reviews": {
+        "review_id": "r1",
+        "listener_id": "l1",
+        "track_id": "s1",
+        "reviewed_at": NOON,
+        "stars": 4,
+        "body": "Fine",
+    },
+}
 
 
 def a_row(table: str, tenant_id: str = "t1", **changes: Any) -> dict[str, Any]:
