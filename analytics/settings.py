@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -59,6 +60,9 @@ class Settings(BaseModel):
         pattern=r"^(embedded|local|sc://.+)$",
     )
     analytics_workers: int = Field(2, ge=1, le=1024, description="Airflow tasks at a time")
+    analytics_schedule_from: date = Field(
+        date(2025, 1, 1), description="the daily schedule begins here; `up` sets its first day"
+    )
 
     # ---- ports on loopback; 0 takes a free one and keeps it
     analytics_postgres_port: int = Field(0, ge=0, le=65535)
@@ -95,6 +99,15 @@ class Settings(BaseModel):
     def landing(self) -> Path:
         """Where sources drop files; `{landing}` in the tenants file."""
         return self.var / "landing"
+
+    @property
+    def dbt_target(self) -> Path:
+        """Where dbt writes its manifest and results."""
+        return self.var / "dbt_target"
+
+    @property
+    def schedule_from(self) -> datetime:
+        return datetime.combine(self.analytics_schedule_from, time(), tzinfo=UTC)
 
     @property
     def secrets(self) -> Path:

