@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets as random
+import tempfile
 from pathlib import Path
 
 
@@ -12,14 +14,10 @@ def secret(folder: Path, name: str) -> str:
     path = folder / name
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
-        fresh = folder / f".{name}.{os.getpid()}"
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        handle, fresh = tempfile.mkstemp(dir=folder, prefix=f".{name}.")  # mode 0600
         with os.fdopen(handle, "w") as file:
             file.write(random.token_urlsafe(24))
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(fresh, path)  # atomic: the first writer wins
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
+        os.unlink(fresh)
     return path.read_text()
