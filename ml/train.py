@@ -1,0 +1,199 @@
+"""Learn who will churn: frames in, a judged model out; then the run that records it.
+
+`train` is pure and reads top to bottom. `run` does all reading and writing.
+
+Re-run  safe: the same data and seed give the same model, and a challenger that
+        only ties the champion does not replace it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from analytics.errors import TrainingError
+from analytics.settings import Settings
+from ml.automl.search import Compute, Found, search
+from ml.estimators.baseline import Baseline
+from ml.estimators.device import resolve_device
+from ml.estimators.preparation import fit_calibration, fit_encoder
+from ml.estimators.scorer import Calibration, Network, Scorer
+from ml.evaluation import Holdout, Scores
+from ml.problems.churn import (
+    CHURN,
+    PROMOTION,
+    Comparison,
+    Promotion,
+    SearchSpace,
+    Shortage,
+    feature_columns,
+    shortage,
+)
+from ml.split import TimeSplit, split_by_time
+
+log = logging.getLogger(__name__)
+
+Probability = Callable[[pd.DataFrame], np.ndarray]
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides a training, beside the rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant_id: str
+    as_of: date  # nothing that was not known on this day may be read
+    features: tuple[str, ...]
+    families: tuple[str, ...] = ("xgboost", "network")
+    trials: int = 16  # in all, shared by the families
+    workers: int = 2
+    gpu_enabled: bool | None = None
+    distributed: bool = False
+    resamples: int = 400
+    seed: int = 17
+
+    @classmethod
+    def of(
+        cls, settings: Settings, tenant_id: str, as_of: date, features: tuple[str, ...]
+    ) -> TrainConfig:
+        return cls(
+            tenant_id=tenant_id,
+            as_of=as_of,
+            features=features,
+            trials=settings.ml_trials,
+            workers=settings.ml_workers,
+            gpu_enabled=settings.ml_gpu_enabled,
+            distributed=settings.ml_distributed_training,
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """A model and all that is needed to judge it."""
+
+    scorer: Scorer
+    split: TimeSplit
+    found: dict[str, Found]  # the best of each family
+    scores: dict[str, Scores]  # challenger, baseline, champion (where there is one)
+    comparisons: list[Comparison]
+    promotion: Promotion
+    holdout: pd.DataFrame = field(repr=False)  # its rows, with `churn_probability`
+    seconds: float = field(compare=False, default=0.0)
+
+
+def train(
+    config: TrainConfig, frame: pd.DataFrame, champion: Probability | None = None
+) -> Result | Shortage:
+    """Fit on history, judge on the weeks after it. No I/O.
+
+    In: one row per (tenant_id, listener_id, as_of_date) with features and label.
+    Out: the calibrated model with its holdout scores, or what there is too little of.
+    """
+    started = time.perf_counter()
+    if set(frame["tenant_id"].unique()) - {config.tenant_id}:
+        raise TrainingError(f"rows of other tenants in the training set of {config.tenant_id}")
+    frame = _sorted(frame)
+    lacking = too_little(frame)
+    split = split_by_time(list(frame["as_of_date"]), CHURN.horizon_days)
+    if lacking or split is None:
+        dates = frame["as_of_date"].nunique()
+        return lacking or Shortage(dates, _dates_needed(frame), "label dates")
+
+    # ---- the parts, in time order; each serves one purpose
+    parts = {p: split.rows(frame, p) for p in ("train", "validation", "calibration", "holdout")}
+    labels = {p: rows[CHURN.label].to_numpy(dtype="float64") for p, rows in parts.items()}
+    for part, label in labels.items():
+        if label.min(initial=1) == label.max(initial=0):
+            return Shortage(int(label.sum()), 1, f"listeners who churned in the {part} rows")
+    encoder = fit_encoder(parts["train"], config.features)
+    matrix = {p: encoder.matrix(rows) for p, rows in parts.items()}
+    log.info("%s: %s", config.tenant_id, split.describe())
+
+    # ---- search each family on train, judged on validation
+    compute = Compute(
+        seed=config.seed,
+        threads=config.workers,
+        device=resolve_device(config.gpu_enabled),
+        processes=config.workers if config.distributed else 1,
+    )
+    found = {
+        family: search(
+            family,
+            (matrix["train"], labels["train"]),
+            (matrix["validation"], labels["validation"]),
+            trials=max(1, config.trials // len(config.families)),
+            compute=compute,
+            space=SearchSpace(),
+        )
+        for family in config.families
+    }
+    best = max(found.values(), key=lambda it: it.validation_auc)
+
+    # ---- calibrate the winner on weeks it has not seen
+    kind = {"network": best.estimator} if isinstance(best.estimator, Network) else {}
+    scorer = Scorer(best.family, encoder, Calibration("platt"), **kind)
+    if not kind:
+        scorer.booster = best.estimator
+    margin = scorer.margin_of(matrix["calibration"])
+    scorer.calibration = fit_calibration(margin, labels["calibration"])
+
+    # ---- the baseline may learn from every week the model learnt from
+    history = pd.concat([parts["train"], parts["validation"]])
+    plain = [c for c in CHURN.baseline_features if c in config.features] or config.features[:2]
+    baseline = Baseline(plain).fit(history, history[CHURN.label].to_numpy(dtype="float64"))
+
+    # ---- judge all on the same holdout rows and resamples
+    rows = parts["holdout"]
+    judge = Holdout.of(
+        labels["holdout"], rows["listener_id"].to_numpy(), config.resamples, config.seed
+    )
+    predictions = {"challenger": scorer.probability(rows), "baseline": baseline.probability(rows)}
+    if champion is not None:
+        predictions["champion"] = champion(rows)
+    scores = {name: judge.scores(values) for name, values in predictions.items()}
+    comparisons = [
+        judge.compare(predictions["challenger"], values, name)
+        for name, values in predictions.items()
+        if name != "challenger"
+    ]
+    promotion = PROMOTION.judge(comparisons)
+    log.info(
+        "%s: %s, holdout AUC %.3f against baseline %.3f; %s",
+        config.tenant_id, best.family, scores["challenger"].auc, scores["baseline"].auc,
+        promotion.reason,
+    )  # fmt: skip
+    return Result(
+        scorer=scorer,
+        split=split,
+        found=found,
+        scores=scores,
+        comparisons=comparisons,
+        promotion=promotion,
+        holdout=rows.assign(churn_probability=predictions["challenger"]),
+        seconds=round(time.perf_counter() - started, 2),
+    )
+
+
+def too_little(frame: pd.DataFrame) -> Shortage | None:
+    """What is missing before anything can be learnt from these rows."""
+    churned = frame.loc[frame[CHURN.label].astype(bool), "listener_id"].nunique()
+    return shortage(frame["listener_id"].nunique(), churned, frame["as_of_date"].nunique())
+
+
+def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows in one order whatever the reader gave, so that a seed means one result."""
+    days = pd.to_datetime(frame["as_of_date"]).dt.date
+    frame = frame.assign(as_of_date=days)
+    return frame.sort_values(["as_of_date", "listener_id"], kind="stable", ignore_index=True)
+
+
+def _dates_needed(frame: pd.DataFrame) -> int:
+    """How many weekly label dates would make a split possible: two to learn, the embargo, one."""
+    return 2 + CHURN.horizon_days // 7
