@@ -1,0 +1,38 @@
+"""Sources by format name. One module a format, one contract (`base.py`).
+
+A new format is a class with the methods of `base.SourceReader` and a line in `_FORMATS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+
+from analytics.errors import SettingsError
+from analytics.sources.base import SourceReader
+
+_FORMATS = {
+    "eventsim": "analytics.sources.eventsim:Eventsim",
+    "msd_songs": "analytics.sources.msd_songs:MsdSongs",
+    "spotify_extended": "analytics.sources.spotify_extended:SpotifyExtended",
+    "parquet": "analytics.sources.tabular:Parquet",
+    "csv": "analytics.sources.tabular:Csv",
+    "jsonl": "analytics.sources.tabular:Jsonl",
+    "postgres": "analytics.sources.postgres:PostgresTable",
+}
+
+
+def formats() -> tuple[str, ...]:
+    return tuple(_FORMATS)
+
+
+@cache
+def reader(name: str) -> SourceReader:
+    """The reader of one format. Raises SettingsError with the formats there are."""
+    if name not in _FORMATS:
+        raise SettingsError(
+            f"no source format {name!r}; known: {', '.join(_FORMATS)} (see `analytics sources`)"
+        )
+    module, attribute = _FORMATS[name].split(":")
+    made: SourceReader = getattr(importlib.import_module(module), attribute)()
+    return made

@@ -1,0 +1,121 @@
+"""Read and write Delta tables so that every write is one atomic commit.
+
+A write carries app transactions (what it stands for: a file, a landing) and is
+tried again when another process committed first. Nothing here knows a layer.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+ATTEMPTS = 12
+T = TypeVar("T")
+
+
+def open_table(uri: str, version: int | None = None) -> DeltaTable | None:
+    """The table, or None when there is none yet."""
+    try:
+        return DeltaTable(uri, version=version)
+    except TableNotFoundError:
+        return None
+
+
+def version(uri: str) -> int | None:
+    table = open_table(uri)
+    return None if table is None else table.version()
+
+
+def literal(value: str) -> str:
+    """A SQL string literal for a Delta predicate."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def properties(
+    transactions: Iterable[tuple[str, int]] = (), metadata: dict[str, Any] | None = None
+) -> CommitProperties:
+    return CommitProperties(
+        app_transactions=[Transaction(app, number) for app, number in transactions],
+        custom_metadata={k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+        if metadata
+        else None,
+        max_commit_retries=ATTEMPTS,
+    )
+
+
+def write(
+    target: str | DeltaTable,
+    data: pl.DataFrame | pa.RecordBatchReader,
+    *,
+    predicate: str | None = None,
+    partition_by: list[str] | None = None,
+    commit: CommitProperties | None = None,
+) -> int:
+    """Append, or with a predicate replace the rows it selects; gives the new version."""
+    if isinstance(target, str):
+        _make_folder(target)
+    if predicate is None or (isinstance(target, str) and open_table(target) is None):
+        write_deltalake(
+            target, data, mode="append", partition_by=partition_by, commit_properties=commit
+        )
+    else:
+        write_deltalake(
+            target, data, mode="overwrite", predicate=predicate, commit_properties=commit
+        )
+    if isinstance(target, DeltaTable):
+        target.update_incremental()
+        return target.version()
+    return DeltaTable(target).version()
+
+
+def upsert(
+    table: DeltaTable, rows: pl.DataFrame, *, tenant_id: str, key: str, commit: CommitProperties
+) -> int:
+    """Put rows in by key within one tenant, in one commit; gives the new version.
+
+    The predicate holds the tenant as a literal, so tenants never conflict.
+    """
+    (
+        table.merge(
+            rows,
+            predicate=(
+                f"target.tenant_id = {literal(tenant_id)} "
+                f"and target.{key} = source.{key} and source.tenant_id = target.tenant_id"
+            ),
+            source_alias="source",
+            target_alias="target",
+            commit_properties=commit,
+        )
+        .when_matched_update_all()
+        .when_not_matched_insert_all()
+        .execute()
+    )
+    table.update_incremental()
+    return table.version()
+
+
+def retrying(step: Callable[[], T]) -> T:
+    """Run a read-decide-commit step again while another process commits first."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return step()
+        except (CommitFailedError, DeltaError, FileExistsError) as error:
+            lost_race = isinstance(error, CommitFailedError) or "already exists" in str(error)
+            if not lost_race or attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))  # waiting order, not data
+    raise AssertionError("unreachable")
+
+
+def _make_folder(uri: str) -> None:
+    if "://" not in uri:
+        Path(uri).parent.mkdir(parents=True, exist_ok=True)

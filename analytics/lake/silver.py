@@ -1,0 +1,210 @@
+"""Land the staged rows of one tenant and interval in silver, once.
+
+Grain    silver/<table>: one row per (tenant_id, key), partitioned by tenant.
+Re-run   safe, also after a kill between any two steps: a landing is one commit a
+         table, and that commit holds its own ledger line. A retry finds it and
+         reports the same; a second run finds nothing to do and commits nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import polars as pl
+from deltalake import DeltaTable
+
+from analytics.interval import Interval
+from analytics.lake import delta, ledger, paths, staging
+from analytics.lake.settling import Settled, settle
+from analytics.lake.staging import Counts
+from analytics.lake.tables import TABLES, Table
+from analytics.settings import Settings
+from analytics.tenants import get_tenant
+
+COMMITS_LOOKED_BACK = 50  # for what an interrupted try of the same interval had landed
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What one landing did."""
+
+    tenant_id: str
+    interval: Interval
+    touched: Interval | None  # whole UTC days of the event times added or corrected
+    rows: dict[str, dict[str, int]] = field(default_factory=dict)  # table → ledger buckets
+    versions: dict[str, int] = field(default_factory=dict)  # table → Delta version
+
+
+def land(settings: Settings, tenant_id: str, interval: Interval, run_id: str) -> Landed:
+    """Put what the gate staged into silver: new rows appended, corrections in place of the old.
+
+    A second run gives `touched` None. A retry of an interrupted run (same run or
+    not yet in the ledger) gives what was touched by the try before it as well.
+    """
+    get_tenant(settings, tenant_id)
+    rows: dict[str, dict[str, int]] = {}
+    versions: dict[str, int] = {}
+    for name, table in TABLES.items():
+        staged = staging.read(settings, tenant_id, name, interval)
+        if staged is None:
+            continue
+        good, counts = staged
+        rows[name] = _land_table(settings, tenant_id, interval, run_id, table, good, counts)
+
+    commits = []
+    for name in rows:
+        found = delta.open_table(paths.table(settings, "silver", name))
+        if found is not None:
+            versions[name] = found.version()
+            commits += _commits(found, tenant_id, interval)
+    touched = _close(settings, tenant_id, interval, run_id, rows, commits)
+    return Landed(tenant_id, interval, touched, rows, versions)
+
+
+def _land_table(
+    settings: Settings,
+    tenant_id: str,
+    interval: Interval,
+    run_id: str,
+    table: Table,
+    good: pl.DataFrame,
+    counts: Counts,
+) -> dict[str, int]:
+    """Decide and commit; again from the start when another landing of the tenant won the race."""
+    uri = paths.table(settings, "silver", table.name)
+
+    def attempt() -> dict[str, int]:
+        target = delta.open_table(uri)
+        known = _known(target, tenant_id, table, good)
+        settled = settle(table, good, known)
+        line = ledger.entry(
+            tenant_id,
+            table.name,
+            interval,
+            {
+                "rows_in": counts.rows_in,
+                "landed": settled.landed,
+                "corrected": settled.corrected,
+                "duplicates": settled.duplicates,
+                "quarantined": counts.quarantined,
+                "out_of_interval": counts.out_of_interval,
+            },
+            run_id,
+        )
+        if settled.rows.height:
+            touched = _touched(table, settled, known, interval)
+            _commit(target, uri, tenant_id, table, settled, run_id, {**line, **touched})
+        return {k: line[k] for k in ("rows_in", *ledger.BUCKETS)}
+
+    return delta.retrying(attempt)
+
+
+def _known(
+    target: DeltaTable | None, tenant_id: str, table: Table, good: pl.DataFrame
+) -> pl.DataFrame:
+    """The silver rows whose keys come again. Looks at the keys alone until one does."""
+    columns = {**table.columns, "_arrived_on": pl.Date()}
+    if target is None or good.is_empty():
+        return pl.DataFrame(schema=columns)
+    mine = pl.scan_delta(target).filter(pl.col("tenant_id") == tenant_id)
+    keys = good.lazy().select(table.key).unique()
+    hits = mine.select(table.key).join(keys, on=table.key, how="semi").collect()
+    if hits.is_empty():
+        return pl.DataFrame(schema=columns)
+    return mine.select(columns).join(hits.lazy(), on=table.key, how="semi").collect()
+
+
+def _commit(
+    target: DeltaTable | None,
+    uri: str,
+    tenant_id: str,
+    table: Table,
+    settled: Settled,
+    run_id: str,
+    line: dict[str, Any],
+) -> None:
+    rows = settled.rows.select([*table.columns, "_arrived_on"]).with_columns(
+        pl.lit(run_id).alias("ingest_run")
+    )
+    rows = rows.sort(table.time, table.key)
+    # The transaction makes two landings of one tenant that read the same version exclude each other.
+    app = f"land/{tenant_id}"
+    number = (target.transaction_version(app) or 0) + 1 if target else 1
+    commit = delta.properties([(app, number)], {"landing": line})
+    if target is not None and settled.replaces:
+        delta.upsert(target, rows, tenant_id=tenant_id, key=table.key, commit=commit)
+    else:
+        delta.write(
+            target if target is not None else uri, rows, partition_by=["tenant_id"], commit=commit
+        )
+
+
+def _touched(
+    table: Table, settled: Settled, known: pl.DataFrame, interval: Interval
+) -> dict[str, str]:
+    """First and last instant that changed, old places of corrected events included."""
+    times = settled.rows[table.time]
+    if table.is_event:
+        moved = known.join(settled.rows, on=table.key, how="semi")[table.time]
+        times = pl.concat([times, moved])
+    else:  # the time of a state may lie far back; what changes is the present
+        last = interval.end - timedelta(microseconds=1)
+        times = times.clip(interval.start, last)
+    return {"touched_from": _iso(times.min()), "touched_to": _iso(times.max())}
+
+
+def _commits(target: DeltaTable, tenant_id: str, interval: Interval) -> list[dict[str, Any]]:
+    """The landings of this tenant and interval among the table's latest commits."""
+    lines = []
+    for commit in target.history(COMMITS_LOOKED_BACK):
+        line = json.loads(commit.get("landing") or "{}")
+        if (line.get("tenant_id"), line.get("interval_from"), line.get("interval_to")) == (
+            tenant_id,
+            interval.start.isoformat(),
+            interval.end.isoformat(),
+        ):
+            lines.append(line)
+    return lines
+
+
+def _close(
+    settings: Settings,
+    tenant_id: str,
+    interval: Interval,
+    run_id: str,
+    rows: dict[str, dict[str, int]],
+    commits: list[dict[str, Any]],
+) -> Interval | None:
+    """Write the ledger lines still missing; gives the interval touched by this run's commits."""
+    mine = ledger.read(settings, tenant_id).filter(
+        (pl.col("interval_from") == interval.start) & (pl.col("interval_to") == interval.end)
+    )
+    recorded = set(mine.select("table", "ingest_run").iter_rows())
+    spans, missing = [], []
+    for line in commits:
+        is_new = (line["table"], line["ingest_run"]) not in recorded
+        if is_new:
+            missing.append({k: v for k, v in line.items() if k in ledger.COLUMNS})
+        if is_new or line["ingest_run"] == run_id:
+            spans.append(_whole_days(line))
+    told = {table for table, _ in recorded} | {line["table"] for line in missing}
+    for name, counts in rows.items():
+        if name not in told:
+            missing.append(ledger.entry(tenant_id, name, interval, counts, run_id))
+    ledger.record(settings, missing)
+    return Interval.covering(spans) if spans else None
+
+
+def _whole_days(line: dict[str, Any]) -> Interval:
+    first = datetime.fromisoformat(line["touched_from"]).date()
+    last = datetime.fromisoformat(line["touched_to"]).date()
+    return Interval(
+        datetime.combine(first, time(), UTC), datetime.combine(last, time(), UTC) + timedelta(days=1)
+    )
+
+
+def _iso(instant: Any) -> str:
+    return instant.astimezone(UTC).isoformat()

@@ -1,0 +1,108 @@
+"""The contract of a source: what can be read, reading it, and turning it into our tables.
+
+A reader knows one format. It never writes, and never decides what is good:
+it types what came, sets aside what cannot be read or typed, and maps the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from analytics.interval import Interval
+from analytics.lake.lineage import REJECTS
+from analytics.settings import Settings
+from analytics.tenants import Source, Tenant
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is ingested as a whole or not at all: a file, or a day of a database table."""
+
+    name: str  # the same on every machine: relative to the landing folder
+    digest: str  # of the content; the same digest is never ingested twice
+    arrived_on: date | None  # None where the source does not date its files
+    path: Path | None = None
+
+    @property
+    def number(self) -> int:
+        """The digest as the 63-bit version of a Delta app transaction."""
+        return int(self.digest[:16], 16) >> 1
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of an interval, and the days for which a dated source brought nothing."""
+
+    found: tuple[Unit, ...]
+    missing_days: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a unit: typed as they came (`tenant_id` first, ORIGIN last), and rejects."""
+
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+
+
+class SourceReader(Protocol):
+    """One format."""
+
+    format: str
+    example: str  # an entry for the tenants file
+
+    def feeds(self, source: Source) -> tuple[str, ...]:
+        """The silver tables it feeds; rejects are counted on the first."""
+
+    def units(
+        self, settings: Settings, tenant: Tenant, source: Source, interval: Interval
+    ) -> Units:
+        """What the interval can hold. Raises SourceError where the source is not there."""
+
+    def read(
+        self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
+    ) -> Iterator[Batch]:
+        """The unit in bounded batches. Raises SourceError, SchemaError."""
+
+    def schema(self, source: Source) -> dict[str, pl.DataType | type[pl.DataType]]:
+        """Columns of the bronze table between `tenant_id` and ORIGIN."""
+
+    def conform(
+        self, tenant: Tenant, source: Source, bronze: pl.DataFrame
+    ) -> dict[str, pl.DataFrame]:
+        """Canonical columns + LINEAGE per table fed. Pure; one bronze row may feed many."""
+
+    def extent(self, settings: Settings, tenant: Tenant, source: Source) -> Interval | None:
+        """The source's own interval; None where it says nothing of time."""
+
+
+def no_rejects() -> pl.DataFrame:
+    return pl.DataFrame(schema=REJECTS)
+
+
+def rejects(
+    tenant: Tenant,
+    source: Source,
+    table: str,
+    unit: Unit,
+    found: pl.DataFrame,
+) -> pl.DataFrame:
+    """REJECTS from a frame with row, rule, column, value, raw."""
+    fixed = {
+        "tenant_id": tenant.id,
+        "table": table,
+        "source": source.name,
+        "file": unit.name,
+        "file_hash": unit.digest,
+        "arrived_on": unit.arrived_on,
+    }
+    return found.select(
+        pl.lit(fixed[c], t).alias(c) if c in fixed else pl.col(c).cast(t)
+        for c, t in REJECTS.items()
+    )

@@ -1,0 +1,124 @@
+"""Files as units: which ones an interval names, what they hold, how they are opened."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import IO
+
+from analytics.errors import SourceError
+from analytics.interval import Interval
+from analytics.settings import Settings
+from analytics.sources.base import Unit, Units
+from analytics.tenants import Source, Tenant
+
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def units(settings: Settings, tenant: Tenant, source: Source, interval: Interval) -> Units:
+    """The files of the interval.
+
+    A path with {date} has one set of files a day of arrival; days without any are
+    reported, and SourceError is raised when no day has one. A path without it
+    must match something.
+    """
+    pattern = _pattern(settings, tenant, source)
+    if "{date}" not in pattern:
+        found = [_unit(settings, pattern, path, None) for path in _matches(pattern)]
+        if not found:
+            raise SourceError(
+                f"{tenant.id}: source {source.name}: no file matches {pattern}. Put the file "
+                f"there or correct `path` in the tenants file; owner: {source.owner}"
+            )
+        return Units(tuple(found))
+    dated, missing = [], []
+    for day in interval.days():
+        paths = _matches(pattern.replace("{date}", day.isoformat()))
+        dated += [_unit(settings, pattern, path, day) for path in paths]
+        if not paths:
+            missing.append(day)
+    if not dated:
+        raise SourceError(
+            f"{tenant.id}: source {source.name}: no file for any day of {interval} at {pattern}. "
+            f"Ask its owner ({source.owner}) for the drop, then run the interval again"
+        )
+    return Units(tuple(dated), tuple(missing))
+
+
+def all_units(settings: Settings, tenant: Tenant, source: Source) -> tuple[Unit, ...]:
+    """Every file of the source, whatever the day."""
+    pattern = _pattern(settings, tenant, source)
+    if "{date}" not in pattern:
+        return tuple(_unit(settings, pattern, path, None) for path in _matches(pattern))
+    found = []
+    for path in _matches(pattern.replace("{date}", "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9]")):
+        day = date.fromisoformat(DAY.findall(path.name if DAY.search(path.name) else str(path))[-1])
+        found.append(_unit(settings, pattern, path, day))
+    return tuple(found)
+
+
+def days_interval(first: date, last: date) -> Interval:
+    """The whole days from first to last."""
+    return Interval(
+        datetime.combine(first, time(), UTC), datetime.combine(last, time(), UTC) + timedelta(days=1)
+    )
+
+
+@contextmanager
+def opened(tenant: Tenant, source: Source, unit: Unit) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked when it ends in .gz. A damaged file raises SourceError."""
+    assert unit.path is not None
+    try:
+        if unit.path.suffix == ".gz":
+            with gzip.open(unit.path, "rb") as unpacked:
+                yield unpacked  # type: ignore[misc]
+        else:
+            with unit.path.open("rb") as file:
+                yield file
+    except (OSError, EOFError) as error:
+        raise damaged(tenant, source, unit, str(error)) from None
+
+
+def damaged(tenant: Tenant, source: Source, unit: Unit, what: str) -> SourceError:
+    return SourceError(
+        f"{tenant.id}: source {source.name}: {unit.name} is damaged or cut off ({what}). "
+        f"Nothing of it was taken; ask its owner ({source.owner}) for it again and re-run"
+    )
+
+
+def _pattern(settings: Settings, tenant: Tenant, source: Source) -> str:
+    if not source.path:
+        raise SourceError(f"{tenant.id}: source {source.name}: format {source.format} needs `path`")
+    return source.path.replace("{landing}", glob.escape(str(settings.landing)))
+
+
+def _matches(pattern: str) -> list[Path]:
+    return sorted(p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file())
+
+
+def _unit(settings: Settings, pattern: str, path: Path, day: date | None) -> Unit:
+    root = settings.landing if path.is_relative_to(settings.landing) else _literal_folder(pattern)
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    return Unit(name=name, digest=_digest(path), arrived_on=day, path=path)
+
+
+def _literal_folder(pattern: str) -> Path:
+    """The deepest folder of the pattern without wildcards."""
+    kept = []
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part) or "{date}" in part:
+            break
+        kept.append(part)
+    return Path(*kept)
+
+
+def _digest(path: Path) -> str:
+    """sha256 of the content, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,77 @@
+"""JSON lines in bounded pieces; lines that are no JSON object are set aside with their number."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import IO
+
+import polars as pl
+
+PIECE = 16 << 20  # bytes read at a time
+RAW_WIDTH = 4000
+
+
+def pieces(file: IO[bytes], size: int = PIECE) -> Iterator[tuple[int, list[bytes]]]:
+    """(number of the first line, from 0, and some whole lines) until the file ends."""
+    number, rest = 0, b""
+    while chunk := file.read(size):
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        if lines:
+            yield number, lines
+            number += len(lines)
+    if rest:
+        yield number, [rest]
+
+
+def parsed(
+    number: int, lines: list[bytes], columns: dict[str, pl.DataType | type[pl.DataType]]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines as text columns + `_row`, and the broken ones as row, rule, column, value, raw.
+
+    Every column is read as text, whatever its JSON type, so that a wrong type is
+    judged value by value afterwards. Blank lines are nobody's row.
+    """
+    numbers = [number + n for n, line in enumerate(lines) if line.strip()]
+    kept = lines if len(numbers) == len(lines) else [line for line in lines if line.strip()]
+    schema = dict.fromkeys(columns, pl.String())
+    frames: list[pl.DataFrame] = []
+    broken: list[dict[str, object]] = []
+    _halve(kept, numbers, schema, frames, broken)
+    empty = pl.DataFrame(schema={**schema, "_row": pl.Int64})
+    bad = pl.DataFrame(
+        broken,
+        schema={
+            "row": pl.Int64, "rule": pl.String, "column": pl.String, "value": pl.String,
+            "raw": pl.String,
+        },
+    )  # fmt: skip
+    return pl.concat([empty, *frames]), bad
+
+
+def _halve(
+    lines: list[bytes],
+    numbers: list[int],
+    schema: dict[str, pl.DataType],
+    frames: list[pl.DataFrame],
+    broken: list[dict[str, object]],
+) -> None:
+    """Parse in one go; where that fails, each half, down to the broken lines."""
+    if not lines:
+        return
+    try:
+        frame = pl.read_ndjson(io.BytesIO(b"\n".join(lines)), schema=schema)
+    except pl.exceptions.PolarsError:
+        frame = None
+    if frame is not None and frame.height == len(lines):
+        frames.append(frame.with_columns(pl.Series("_row", numbers, dtype=pl.Int64)))
+    elif len(lines) == 1:
+        raw = lines[0].decode("utf-8", errors="replace")[:RAW_WIDTH]
+        broken.append(
+            {"row": numbers[0], "rule": "row_parses", "column": None, "value": None, "raw": raw}
+        )
+    else:
+        middle = len(lines) // 2
+        _halve(lines[:middle], numbers[:middle], schema, frames, broken)
+        _halve(lines[middle:], numbers[middle:], schema, frames, broken)
