@@ -97,9 +97,12 @@ def transform():
     @task
     def check(loaded: dict, **context) -> None:
         """Run dbt's data tests and note, by tenant, which failed."""
-        from analytics import warehouse
+        from analytics.gates import dbt_failures
+        from analytics.warehouse import dbt
 
-        warehouse.dbt_test(load_settings(), interval_of(context), context["run_id"])
+        settings = load_settings()
+        results = dbt.test(settings, interval_of(context))
+        dbt_failures.record(settings, results, settings.dbt_target / "manifest.json")
 
     @task
     def tenants_loaded(loaded: dict) -> list[str]:
@@ -115,8 +118,11 @@ def transform():
     @task
     def publish(tenant_id: str, **context) -> str:
         from analytics import warehouse
+        from analytics.warehouse import evidence
 
-        warehouse.publish(load_settings(), tenant_id, interval_of(context), context["run_id"])
+        settings, run_id = load_settings(), context["run_id"]
+        why = evidence.collect(settings, tenant_id, run_id)
+        warehouse.publish(settings, tenant_id, interval_of(context), run_id, why)
         return tenant_id
 
     @task

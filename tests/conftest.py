@@ -9,6 +9,7 @@ from pathlib import Path
 
 # Airflow reads its home when it is first imported, so it gets one of its own before that.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ["ANALYTICS_VAR_DIR"] = tempfile.mkdtemp(prefix="analytics-var-")  # never the real one
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parents[1] / "dags")
 
@@ -66,3 +67,11 @@ def real_data() -> Path:
             pytest.fail(f"the real data is missing at {DATA}; set ANALYTICS_TEST_DATA")
         pytest.skip(f"the real data is not at {DATA}; set ANALYTICS_TEST_DATA")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def dbt_manifest() -> Path:
+    """The dbt project parsed, as `transform` needs it to draw its tasks."""
+    from analytics.warehouse import dbt
+
+    return dbt.parse(load_settings())

@@ -1,0 +1,92 @@
+"""The closing table of the main job: what became of each tenant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from rich.table import Table
+
+from analytics import warehouse
+from analytics.lake import ledger
+from analytics.settings import Settings
+from analytics.tenants import registry
+
+
+def outcomes(settings: Settings) -> list[dict[str, Any]]:
+    """One row a tenant: plays in, quarantined, published, model, metric, drift, retrained."""
+    balance = ledger.read(settings)
+    return [_outcome(settings, tenant_id, balance) for tenant_id in registry(settings)]
+
+
+def outcome_table(settings: Settings) -> Table:
+    table = Table(title="What became of each tenant", title_justify="left")
+    for name in ("tenant", "plays in", "quarantined", "published"):
+        table.add_column(name, justify="left" if name == "tenant" else "right")
+    for name in ("model", "metric (baseline)", "drift", "retrained"):
+        table.add_column(name)
+    for row in outcomes(settings):
+        table.add_row(
+            row["tenant_id"],
+            f"{row['plays_in']:,}",
+            f"{row['quarantined']:,}",
+            f"{row['published']:,}",
+            row["model"],
+            row["metric"],
+            row["drift"],
+            row["retrained"],
+        )
+    return table
+
+
+def _outcome(settings: Settings, tenant_id: str, balance: pl.DataFrame) -> dict[str, Any]:
+    mine = balance.filter(pl.col("tenant_id") == tenant_id)
+    plays = mine.filter(pl.col("table") == "plays")
+    trained = _last(settings, tenant_id, "training_outcomes")
+    champion = _last(settings, tenant_id, "training_outcomes", "where promoted")
+    decisions = _rows(settings, tenant_id, "retraining_decisions", "")
+    drifted = [d for d in decisions if d["drifted"]]
+    return {
+        "tenant_id": tenant_id,
+        "plays_in": int(plays["rows_in"].sum()),
+        "quarantined": int(mine["quarantined"].sum()),
+        "published": _count(settings, tenant_id, "fct_plays"),
+        "model": f"version {champion['model_version']}" if champion else "none",
+        "metric": _metric(champion, trained),
+        "drift": f"yes, {drifted[-1]['as_of_date']}" if drifted else "no",
+        "retrained": _retrained(decisions, champion),
+    }
+
+
+def _metric(champion: dict[str, Any] | None, trained: dict[str, Any] | None) -> str:
+    if champion:
+        return f"{champion['metric_name']} {champion['metric']:.3f} ({champion['baseline']:.3f})"
+    return trained["reason"] if trained else "not trained"
+
+
+def _retrained(decisions: list[dict[str, Any]], champion: dict[str, Any] | None) -> str:
+    asked = [d for d in decisions if d["retrain"] and d["drifted"]]
+    if not asked:
+        return "no"
+    moved = champion and champion["as_of_date"] >= asked[-1]["as_of_date"]
+    return "yes, promoted" if moved else "yes, champion kept"
+
+
+def _last(settings: Settings, tenant: str, relation: str, where: str = "") -> dict[str, Any] | None:
+    rows = _rows(settings, tenant, relation, where)
+    return rows[-1] if rows else None
+
+
+def _rows(settings: Settings, tenant: str, relation: str, where: str) -> list[dict[str, Any]]:
+    known = warehouse.read(
+        settings, "select to_regclass(%(n)s) is not null", {"n": f"serve.{relation}"}, tenant
+    )
+    if not known.item():
+        return []
+    query = f"select * from serve.{relation} {where} order by as_of_date"  # noqa: S608  our own words
+    return warehouse.read(settings, query, None, tenant).to_dicts()
+
+
+def _count(settings: Settings, tenant: str, relation: str) -> int:
+    query = f"select count(*) from serve.{relation}"  # noqa: S608  our own words
+    return int(warehouse.read(settings, query, None, tenant).item())
