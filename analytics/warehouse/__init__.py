@@ -1,0 +1,24 @@
+"""The warehouse: load silver into `raw`, publish marts to `serve`, read as a tenant."""
+
+from analytics.warehouse.connect import connect, dbt_environment
+from analytics.warehouse.hash import content_hash
+from analytics.warehouse.load import Loaded, load, load_features
+from analytics.warehouse.prepare import prepare
+from analytics.warehouse.publish import Published, publish, publish_rows
+from analytics.warehouse.read import read
+from analytics.warehouse.roles import bootstrap
+
+__all__ = [
+    "Loaded",
+    "Published",
+    "bootstrap",
+    "connect",
+    "content_hash",
+    "dbt_environment",
+    "load",
+    "load_features",
+    "prepare",
+    "publish",
+    "publish_rows",
+    "read",
+]
