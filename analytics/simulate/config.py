@@ -1,0 +1,57 @@
+"""What can be chosen about a simulation; the defaults are the sample."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from analytics.simulate.profiles import SAMPLE, Profile
+
+SAMPLE_SEED = 20250101
+SAMPLE_START = date(2025, 1, 1)
+SAMPLE_DAYS = 122  # 120 of history, a normal day, a day of drift
+SAMPLE_DRIFT = {"indie_radio": date(2025, 5, 2)}
+
+
+class SimulationConfig(BaseModel):
+    """Everything that decides what is written: equal configs write equal bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = SAMPLE_SEED
+    start: date = SAMPLE_START
+    days: int = Field(default=SAMPLE_DAYS, ge=1, le=3660)
+    listeners: int | None = Field(
+        default=None, ge=10, description="accounts a tenant on the first day"
+    )
+    scale: float = Field(default=1.0, gt=0, description="multiplies the listeners of every tenant")
+    tenants: tuple[Profile, ...] = SAMPLE
+    drift: dict[str, date] = Field(
+        default_factory=lambda: dict(SAMPLE_DRIFT), description="tenant: first day of its drift"
+    )
+    late_share: float = Field(default=0.01, ge=0, le=0.5)
+    duplicate_share: float = Field(default=0.005, ge=0, le=0.5)
+    damaged_share: float = Field(default=0.0005, ge=0, le=0.5)
+    bot_share: float = Field(default=0.004, ge=0, le=0.5)
+    bot_mimicry: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="0: bots behave as bots, 1: as listeners do",
+    )
+
+    @model_validator(mode="after")
+    def ids_differ(self) -> SimulationConfig:
+        ids = [p.id for p in self.tenants]
+        if len(set(ids)) != len(ids) or not ids:
+            raise ValueError(f"tenants must be named once each and at least one: {ids}")
+        return self
+
+    @property
+    def end(self) -> date:
+        """The first day after the last."""
+        return self.start + timedelta(days=self.days)
+
+    def listeners_of(self, profile: Profile) -> int:
+        return max(10, round((self.listeners or profile.listeners) * self.scale))

@@ -1,0 +1,116 @@
+"""The operational PostgreSQL of a tenant: schema `app`, rows by COPY.
+
+Writing a day again replaces that day's rows, found by `recorded_at`. A batch of
+days is one transaction, so a reader never sees half a day.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from analytics.errors import StackError
+from analytics.simulate.layout import CURSOR, POSTGRES, relation
+from analytics.simulate.world import Day
+
+DAYS_A_TRANSACTION = 10
+TYPES = {
+    pl.Int64: "bigint", pl.Int32: "integer", pl.String: "text", pl.Boolean: "boolean",
+    pl.Date: "date", pl.Datetime: "timestamptz",
+}  # fmt: skip
+
+
+def dsn_of(secrets: Path, name: str, tenant_id: str) -> str:
+    """The DSN that `analytics up` left for this tenant's operational database."""
+    path = secrets / name
+    if not path.exists():
+        raise StackError(
+            f"{tenant_id} writes to an operational PostgreSQL, and its DSN is not at {path}. "
+            f"Run `analytics up` first, or leave the tenant out: --without {tenant_id}"
+        )
+    return path.read_text().strip()
+
+
+class OperationalWriter:
+    """Writes days to the database; `close` commits the last of them."""
+
+    def __init__(self, dsn: str, tenant_id: str) -> None:
+        try:
+            self.connection = psycopg.connect(dsn, connect_timeout=10)
+        except psycopg.OperationalError as error:
+            raise StackError(
+                f"the operational database of {tenant_id} cannot be reached: {error}. "
+                f"`analytics status` shows whether it runs"
+            ) from None
+        self.connection.execute("SET synchronous_commit = off")
+        self.known = False
+        self.pending = 0
+
+    def write(self, day: date, spelt: Day) -> None:
+        """Replace the rows that were recorded on the day."""
+        if not self.known:
+            self._create(spelt)
+            self.known = True
+        opens = datetime.combine(day, time(), tzinfo=UTC)
+        for table, columns in POSTGRES.items():
+            frame = spelt[table].select(
+                *(pl.col(name).alias(theirs) for name, theirs in columns.items()),
+                pl.col("arrived").alias(CURSOR),
+            )
+            name = sql.Identifier(*relation(table).split("."))
+            self.connection.execute(
+                sql.SQL("DELETE FROM {} WHERE {} >= %s AND {} < %s").format(
+                    name, sql.Identifier(CURSOR), sql.Identifier(CURSOR)
+                ),
+                (opens, opens + timedelta(days=1)),
+            )
+            buffer = io.BytesIO()
+            frame.write_csv(buffer, include_header=False)
+            into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+                name, sql.SQL(", ").join(map(sql.Identifier, frame.columns))
+            )
+            with self.connection.cursor().copy(into) as copy:
+                copy.write(buffer.getbuffer())
+        self.pending += 1
+        if self.pending >= DAYS_A_TRANSACTION:
+            self.connection.commit()
+            self.pending = 0
+
+    def close(self, keep: bool) -> None:
+        """Commit what is pending, or drop it where the run failed."""
+        if keep:
+            self.connection.commit()
+        self.connection.close()
+
+    def _create(self, spelt: Day) -> None:
+        """Make the tables that are missing; an index on the cursor finds a day's rows."""
+        self.connection.execute("CREATE SCHEMA IF NOT EXISTS app")
+        for table, columns in POSTGRES.items():
+            schema = spelt[table].schema
+            fields = [
+                sql.SQL("{} {}").format(
+                    sql.Identifier(theirs), sql.SQL(TYPES[schema[name].base_type()])
+                )
+                for name, theirs in columns.items()
+            ]
+            fields.append(sql.SQL("{} timestamptz NOT NULL").format(sql.Identifier(CURSOR)))
+            schema_name, plain = relation(table).split(".")
+            self.connection.execute(
+                sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(
+                    sql.Identifier(schema_name, plain), sql.SQL(", ").join(fields)
+                )
+            )
+            self.connection.execute(
+                sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(
+                    sql.Identifier(f"{plain}_{CURSOR}"),
+                    sql.Identifier(schema_name, plain),
+                    sql.Identifier(CURSOR),
+                )
+            )
+        self.connection.commit()
+        self.connection.execute("SET synchronous_commit = off")

@@ -1,0 +1,223 @@
+"""One tenant's service, a day at a time: what happened, in codes and positions.
+
+`World.step()` moves on by a day and returns a frame per table. Rows carry the
+listener's and track's position (id minus one), codes of `words` and `at`, UTC
+milliseconds. Writers turn them into what a real system would hand over.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from analytics.simulate import app, churn, lifecycle, listening
+from analytics.simulate.catalogue import Catalogue
+from analytics.simulate.config import SimulationConfig
+from analytics.simulate.people import People, newcomers
+from analytics.simulate.profiles import Profile
+from analytics.simulate.randomness import Streams
+from analytics.simulate.words import ERROR, GONE, SIGN_UP
+
+DAY_MS = 86_400_000
+Day = dict[str, pl.DataFrame]
+
+
+class World:
+    """The state of one tenant between two days."""
+
+    def __init__(self, config: SimulationConfig, profile: Profile) -> None:
+        self.config, self.profile = config, profile
+        self.streams = Streams(config.seed, profile.id)
+        self.catalogue = Catalogue(self.streams, profile.tracks)
+        self.catalogue.release(0)
+        self.day = 0  # the next day to be lived
+        self.people: People = newcomers(
+            config, profile, self.streams, self.catalogue, -1, config.listeners_of(profile),
+            self.midnight_ms,
+        )  # fmt: skip
+        self.numbers: dict[str, int] = {}  # the last id given out, by table
+        self.plays_lived = 0
+
+    @property
+    def date(self) -> date:
+        return self.config.start + timedelta(days=self.day)
+
+    @property
+    def midnight_ms(self) -> int:
+        start = self.config.start
+        opened = datetime(start.year, start.month, start.day, tzinfo=UTC)
+        return int(opened.timestamp() * 1000) + self.day * DAY_MS
+
+    @property
+    def drifting(self) -> bool:
+        since = self.config.drift.get(self.profile.id)
+        return since is not None and self.date >= since
+
+    def oracle(self) -> pl.DataFrame | None:
+        """What the oracle says this midnight about every payer; Mondays only."""
+        if self.date.weekday() != 0:
+            return None
+        payers = np.flatnonzero(self.people.paying)
+        people, base = self.people, self.profile.churn
+        return pl.DataFrame(
+            {
+                "listener": payers,
+                "as_of_date": pl.repeat(self.date, len(payers), eager=True),
+                "daily_hazard": churn.hazard(people, base, self.day)[payers],
+                "churn_probability": churn.oracle(people, base, self.day)[payers],
+                "satisfaction": people.satisfaction[payers],
+            }
+        )
+
+    def step(self) -> Day:
+        """Live the day: a frame per table, in the order of the ids given out."""
+        day, people, streams = self.day, self.people, self.streams
+        known_tracks = len(self.catalogue.title) if day else 0
+        self.catalogue.release(day)
+        fresh = self.catalogue.frame(known_tracks, len(self.catalogue.title))
+        happened: Day = {"tracks": fresh.with_columns(at=self.midnight_ms)}
+        happened["listeners"], opening = self._join()
+        happened |= self._listen()
+
+        begins = np.full(len(people), -1)
+        opened = happened.pop("sessions")
+        order = opened["listener"].to_numpy()[::-1]
+        begins[order] = opened["begins"].to_numpy()[::-1]
+        complaints = lifecycle.tickets(people, streams, day, self.drifting)
+        changes, closed = lifecycle.plan_changes(people, self.profile, streams, day)
+        money, failed = lifecycle.payments(people, self.profile, streams, day, changes, complaints)
+        events = pl.concat([opening, changes])
+        happened["subscription_events"] = self._dated("subscription_events", events)
+        happened["payments"] = self._dated("payments", money)
+        happened["tickets"] = self._dated("tickets", complaints).with_columns(
+            resolved_at=self.midnight_ms
+            + (pl.col("resolves_day") - day) * DAY_MS
+            + pl.col("resolves_ms")
+        )
+        reviews = lifecycle.reviews(happened.pop("played"), streams, day)
+        happened["reviews"] = self._dated("reviews", reviews)
+        reached = lifecycle.touchpoints(people, streams, day, self.date.month - 1)
+        happened["touchpoints"] = self._dated("touchpoints", reached)
+        seen = lifecycle.exposures(people, streams, day, begins)
+        happened["exposures"] = self._dated("exposures", seen)
+        happened["app_events"] = self._with_refusals(happened["app_events"], failed)
+        for table in ("plays", "app_events"):
+            rows = happened[table]
+            shut = closed[rows["listener"].to_numpy()] + self.midnight_ms
+            kept = rows.filter(pl.Series(rows["at"].to_numpy() < shut, dtype=pl.Boolean))
+            happened[table] = self._numbered(table, kept)
+        churn.evolve(people, streams.on("evolve", day), self.drifting)
+        self.plays_lived += len(happened["plays"])
+        self.day += 1
+        return happened
+
+    # ------------------------------------------------------------ parts of a day
+
+    def _join(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """New accounts: their rows for `listeners` and their sign-up events.
+
+        The first day opens the books: one sign-up event per account that exists.
+        """
+        day, people = self.day, self.people
+        first = 0 if day == 0 else len(people)
+        draw = self.streams.on("growth", day)
+        usual = self.config.listeners_of(self.profile) * self.profile.growth
+        number = int(draw.poisson(usual * listening.season(self.date)))
+        new = newcomers(
+            self.config, self.profile, self.streams, self.catalogue, day, number, self.midnight_ms
+        )
+        people.join(new)
+        joined = np.arange(first, len(people))
+        at_opening = people.signed_up_day[joined] < 0
+        ms = np.where(at_opening, joined % 1000, people.signed_up_ms[joined] - self.midnight_ms)
+        events = pl.DataFrame(
+            {
+                "listener": joined,
+                "ms": ms,
+                "kind": np.full(len(joined), SIGN_UP),
+                "plan_from": np.full(len(joined), GONE),
+                "plan_to": people.plan[joined],
+            }
+        )
+        # A few known listeners complete their profile.
+        asked = np.flatnonzero(draw.random(first) < 0.001)
+        people.birth_year[asked] = draw.integers(1955, 2008, len(asked))
+        people.gender[asked] = np.maximum(people.gender[asked], 0)
+        rows = pl.concat(
+            [
+                pl.DataFrame({"listener": joined, "at": self.midnight_ms + ms}),
+                pl.DataFrame(
+                    {"listener": asked, "at": self.midnight_ms + 43_200_000 + asked % 997}
+                ),
+            ]
+        )
+        return rows, events
+
+    def _listen(self) -> Day:
+        config, people, streams, day = self.config, self.people, self.streams, self.day
+        opened = listening.sessions(
+            people, self.profile, streams, day, self.date, self.drifting, config.bot_mimicry
+        )
+        played = listening.plays(opened, people, self.catalogue, streams, day, self.drifting)
+        pages = app.pages(opened, played, people, streams, day, self.drifting)
+        first = self._take("sessions", len(opened))
+        facts = opened.select("listener", "platform", "source", "shuffle", "offline", "plan")
+        in_session = {
+            name: rows.with_columns(at=pl.col("starts") + self.midnight_ms)
+            for name, rows in (("plays", played.drop("listener")), ("pages", pages))
+        }
+        plays = (
+            in_session["plays"]
+            .hstack(facts[played["session"]])
+            .with_columns(
+                session=pl.col("session") + first,
+                item=2 * pl.col("item") + 1,
+                track_ms=self.catalogue.duration_ms[played["track"]],
+            )
+        )
+        events = in_session["pages"].hstack(
+            facts.select("listener", "platform", "plan")[pages["session"]]
+        )
+        return {
+            "sessions": opened,
+            "played": played.filter(~opened["bot"][played["session"]]),
+            "plays": plays.drop("starts", "liking", "last"),
+            "app_events": events.with_columns(
+                session=pl.col("session") + first, refused=pl.lit(False)
+            ).drop("starts"),
+        }
+
+    def _with_refusals(self, events: pl.DataFrame, failed: np.ndarray) -> pl.DataFrame:
+        """The app's events, and an Error page for every failed charge."""
+        n = len(failed)
+        first = self._take("sessions", n)
+        refusals = pl.DataFrame(
+            {
+                "session": first + np.arange(n),
+                "item": np.zeros(n, dtype=np.int64),
+                "page": np.full(n, ERROR),
+                "at": self.midnight_ms + 20_000_000 + failed % 3_600_000,
+                "listener": failed,
+                "platform": self.people.platform[failed],
+                "plan": self.people.plan[failed],
+                "refused": np.ones(n, dtype=bool),
+            }
+        )
+        return pl.concat([events, refusals.select(events.columns)])
+
+    def _dated(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+        return self._numbered(
+            table, rows.with_columns(at=pl.col("ms") + self.midnight_ms).drop("ms")
+        )
+
+    def _numbered(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+        first = self._take(table, len(rows))
+        return rows.with_columns(number=pl.int_range(first, first + len(rows), eager=True))
+
+    def _take(self, table: str, n: int) -> int:
+        """The first of n new numbers."""
+        first = self.numbers.get(table, 1)
+        self.numbers[table] = first + n
+        return first
