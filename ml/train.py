@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -20,12 +20,15 @@ from pydantic import BaseModel, ConfigDict
 
 from analytics.errors import TrainingError
 from analytics.settings import Settings
+from analytics.tenants import get_tenant
 from ml.automl.search import Compute, Found, search
 from ml.estimators.baseline import Baseline
 from ml.estimators.device import resolve_device
 from ml.estimators.preparation import fit_calibration, fit_encoder
 from ml.estimators.scorer import Calibration, Network, Scorer
 from ml.evaluation import Holdout, Scores
+from ml.features import training_set
+from ml.outcomes import TrainingOutcome, record, recorded, show, training_key
 from ml.problems.churn import (
     CHURN,
     PROMOTION,
@@ -33,9 +36,9 @@ from ml.problems.churn import (
     Promotion,
     SearchSpace,
     Shortage,
-    feature_columns,
     shortage,
 )
+from ml.registry import Registry, connect, versions
 from ml.split import TimeSplit, split_by_time
 
 log = logging.getLogger(__name__)
@@ -183,8 +186,14 @@ def train(
 
 def too_little(frame: pd.DataFrame) -> Shortage | None:
     """What is missing before anything can be learnt from these rows."""
-    churned = frame.loc[frame[CHURN.label].astype(bool), "listener_id"].nunique()
-    return shortage(frame["listener_id"].nunique(), churned, frame["as_of_date"].nunique())
+    return shortage(
+        frame["listener_id"].nunique(), churned_listeners(frame), frame["as_of_date"].nunique()
+    )
+
+
+def churned_listeners(frame: pd.DataFrame) -> int:
+    """How many different listeners churned at least once."""
+    return int(frame.loc[frame[CHURN.label].astype(bool), "listener_id"].nunique())
 
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
@@ -197,3 +206,73 @@ def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
 def _dates_needed(frame: pd.DataFrame) -> int:
     """How many weekly label dates would make a split possible: two to learn, the embargo, one."""
     return 2 + CHURN.horizon_days // 7
+
+
+def run(
+    settings: Settings, tenant_id: str, as_of: date, reason: str, run_id: str
+) -> TrainingOutcome:
+    """Train the tenant's churn model on what was known on `as_of`, register it, record the outcome.
+
+    Too little to learn from is an outcome, not an error. Re-run: a training
+    already recorded for the same rows and configuration is returned as it is.
+    """
+    get_tenant(settings, tenant_id)
+    data = training_set(settings, tenant_id, as_of)
+    config = TrainConfig.of(settings, tenant_id, as_of, data.features)
+    key = training_key(config, data)
+    for earlier in recorded(settings, tenant_id):
+        if earlier.training_key == key:
+            log.info("%s: already trained on these rows: %s", tenant_id, earlier.outcome)
+            show(settings, earlier)
+            return earlier
+    log.info("%s: %d labelled rows known on %s", tenant_id, len(data.frame), as_of)
+
+    result: Result | Shortage | None = too_little(data.frame)
+    version = promotion = None
+    if result is None:
+        registry = connect(settings)
+        rival, later = _champion(registry, tenant_id, as_of)
+        result = train(config, data.frame, rival)
+        if isinstance(result, Result):
+            promotion = result.promotion
+            if promotion.promoted and later:
+                promotion = Promotion(False, f"the champion learnt from later data ({later})")
+                result = replace(result, promotion=promotion)
+            version = versions.version_of(registry, tenant_id, key) or versions.register(
+                registry, config, data, result, reason=reason, training_key=key
+            )
+
+    scores = result.scores if isinstance(result, Result) else {}
+    rival_score = scores.get("champion")
+    return record(
+        settings,
+        TrainingOutcome(
+            tenant_id=tenant_id,
+            as_of_date=as_of,
+            reason=reason,
+            trained=version is not None,
+            outcome=f"trained: {promotion.reason}" if promotion else str(result),
+            version=version.version if version else None,
+            metric=scores["challenger"].auc if scores else None,
+            baseline=scores["baseline"].auc if scores else None,
+            champion_metric=rival_score.auc if rival_score else None,
+            promoted=promotion.promoted if promotion else False,
+            listeners=data.frame["listener_id"].nunique(),
+            positives=churned_listeners(data.frame),
+            feature_version=data.feature_version,
+            label_version=data.label_version,
+            content=data.content,
+            training_key=key,
+            run_id=run_id,
+        ),
+    )
+
+
+def _champion(
+    registry: Registry, tenant_id: str, as_of: date
+) -> tuple[Probability | None, date | None]:
+    """The model to beat, and its day when that is later than `as_of` (it then saw the holdout)."""
+    found = versions.champion(registry, tenant_id)
+    if found is None:
+        return None, None
+    return versions.load(found).predict, found.as_of if found.as_of > as_of else None

@@ -62,6 +62,8 @@ def search(
         return score
 
     study.optimize(objective, n_trials=trials)
+    if family == "network" and compute.processes > 1:
+        best.update(_distributed(best["params"], train, validation, compute))
     pruned = sum(t.state == optuna.trial.TrialState.PRUNED for t in study.trials)
     return Found(family, best["estimator"], best["params"], best["auc"], trials, pruned)
 
@@ -110,9 +112,26 @@ def _network(trial: Any, train: Rows, validation: Rows, compute: Compute, space:
     )
     network = fit_network(
         parameters, train, validation, seed=compute.seed, threads=compute.threads,
-        device=compute.device, processes=compute.processes, report=_pruning(trial),
+        device=compute.device, report=_pruning(trial),
     )  # fmt: skip
     return network, network.margin(validation[0])
+
+
+def _distributed(
+    found: dict[str, Any], train: Rows, validation: Rows, compute: Compute
+) -> dict[str, Any]:
+    """The winning network trained again by all processes; trials are too short to share."""
+    from ml.estimators.network import NetworkParameters, fit_network
+
+    log.info("training the chosen network on %d processes", compute.processes)
+    network = fit_network(
+        NetworkParameters(**found), train, validation, seed=compute.seed, threads=1,
+        device=compute.device, processes=compute.processes,
+    )  # fmt: skip
+    return {
+        "estimator": network,
+        "auc": float(auc(validation[1], network.margin(validation[0]))[0]),
+    }
 
 
 FAMILIES: dict[str, Callable[..., Any]] = {"xgboost": _boosting, "network": _network}

@@ -1,4 +1,4 @@
-"""What a model must beat: a logistic regression on the two or three things anybody would look at."""
+"""What a model must beat: a logistic regression on what anybody would look at first."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A small fully connected network (torch), stopped early, on one process or several.
 
 Distributed training is data-parallel (DDP over gloo): every process draws the
-same permutation and takes its share of each batch, so the effective batch is
-the same whatever the number of processes.
+same permutation and takes its own batches of it, so a step sees BATCH rows a
+process and gradients are averaged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def fit_network(
 
     centre, scale = _scale(train[0])
     shape = Network(centre, scale, [])
-    rows = tuple((shape.standardize(x), y) for x, y in (train, validation))
+    scaled = (shape.standardize(train[0]), train[1])
+    rows = (scaled, (shape.standardize(validation[0]), validation[1]))
     if processes > 1:
         layers = _fit_distributed(parameters, rows, seed, device, processes)
     else:
@@ -109,8 +110,8 @@ def _fit(
         model.train()
         order = torch.randperm(len(x), generator=shuffle)
         order = order[: len(x) // world * world] if world > 1 else order
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH][rank::world].to(device)
+        for start in range(0, len(order), BATCH * world):
+            batch = order[start : start + BATCH * world][rank::world].to(device)
             optimizer.zero_grad(set_to_none=True)
             loss_of(model(x[batch])[:, 0], y[batch]).backward()
             optimizer.step()
@@ -182,7 +183,7 @@ def _worker(
         if rank == 0:
             named = {f"weight_{i}": w for i, (w, _) in enumerate(layers)}
             named |= {f"bias_{i}": b for i, (_, b) in enumerate(layers)}
-            np.savez(Path(folder) / "weights.npz", **named)
+            np.savez(Path(folder) / "weights.npz", **named)  # type: ignore[arg-type]
         torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()

@@ -40,7 +40,7 @@ class Encoder:
         return [*self.numeric, *words]
 
     def matrix(self, frame: pd.DataFrame) -> np.ndarray:
-        blocks = [frame[c].astype("float64").to_numpy() for c in self.numeric]
+        blocks: list[np.ndarray] = [frame[c].astype("float64").to_numpy() for c in self.numeric]
         for column, values in self.categories.items():
             text = frame[column].astype("object")
             blocks += [(text == v).to_numpy(dtype="float64") for v in values]
@@ -123,7 +123,7 @@ class Scorer:
             arrays = {"centre": self.network.centre, "scale": self.network.scale}
             for i, (weight, bias) in enumerate(self.network.layers):
                 arrays |= {f"weight_{i}": weight, f"bias_{i}": bias}
-            np.savez(folder / "network.npz", **arrays)
+            np.savez(folder / "network.npz", **arrays)  # type: ignore[arg-type]
         else:
             self.booster.save_model(folder / "booster.json")
         return folder
@@ -147,7 +147,7 @@ class Scorer:
         return scorer
 
 
-class ServedModel(mlflow.pyfunc.PythonModel):
+class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
     """What MLflow loads: one probability a row, in the rows' order."""
 
     def load_context(self, context: Any) -> None:

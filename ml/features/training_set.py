@@ -103,7 +103,7 @@ def feature_rows(
     to_date: date,
     at: int | None = None,
 ) -> pl.DataFrame:
-    """The tenant's feature rows with from_date <= as_of_date <= to_date, at a version or the newest.
+    """The tenant's feature rows of these dates, both included, at a version or the newest.
 
     Raises TrainingError when the pinned version is gone.
     """
