@@ -1,0 +1,4 @@
+{#- Plain schema names: `staging`, not `<target schema>_staging`. -#}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ (custom_schema_name or target.schema) | trim }}
+{%- endmacro %}

@@ -1,0 +1,66 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_window',
+    indexes=[{'columns': ['tenant_id', 'started_at']}],
+    post_hook='analyze {{ this }}',
+) }}
+
+with
+
+plays as (
+
+    select * from {{ ref('stg_playback__plays') }}
+    {% if is_windowed() %}
+        where {{ in_window('started_at') }}
+    {% endif %}
+
+),
+
+plays_measured as (
+
+    select
+        ---------- ids
+        tenant_id,
+        play_key,
+        play_id,
+        listener_id,
+        track_id,
+
+        ---------- text
+        source_of_play,
+        platform,
+        country,
+        reason_end,
+
+        ---------- numerics
+        listened_ms,
+        track_ms,
+        cast(
+            round(
+                cast(least(listened_ms, track_ms) as numeric)
+                / nullif(track_ms, 0),
+                4
+            )
+            as numeric(5, 4)
+        ) as completion_share,
+
+        ---------- booleans
+        is_skipped,
+        is_shuffle,
+        is_offline,
+        listened_ms >= least(
+            {{ var('counted_stream_seconds') }} * 1000, track_ms
+        ) as is_counted_stream,
+
+        ---------- dates
+        listening_date,
+
+        ---------- timestamps
+        started_at,
+        ended_at
+
+    from plays
+
+)
+
+select * from plays_measured
