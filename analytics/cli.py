@@ -1,0 +1,211 @@
+"""The command line. Each command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from analytics.errors import AnalyticsError
+
+if TYPE_CHECKING:
+    from analytics.settings import Settings
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Plain(TyperGroup):
+    """Prints the errors meant for people as one message, without a stack trace."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AnalyticsError as error:
+            err.print(f"[bold red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=Plain,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A music service's data stack on one machine: start it, feed it, ask it.",
+)
+tenants = typer.Typer(no_args_is_help=True, help="Who the tenants are.")
+app.add_typer(tenants, name="tenants")
+
+
+def _settings() -> Settings:
+    from analytics.settings import load_settings
+
+    return load_settings()
+
+
+# --------------------------------------------------------------------- stack
+
+
+@app.command()
+def up() -> None:
+    """Start whatever of the stack is not running, and wait until all of it is healthy."""
+    from analytics.stack import console
+
+    console.up(_settings(), out)
+
+
+@app.command()
+def down() -> None:
+    """Stop the stack; what it stored stays."""
+    from analytics.stack import console
+
+    console.down(_settings(), out)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Show each service with its state, memory and URL. Exit code 0 when all are healthy."""
+    from analytics.stack import console
+
+    if not console.status(_settings(), out, as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    service: Annotated[str | None, typer.Argument(help="one service; default: all")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until Ctrl-C")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0)] = 50,
+) -> None:
+    """Print the last lines the services wrote."""
+    from analytics.stack import console
+
+    console.logs(_settings(), out, service, follow, lines)
+
+
+# ----------------------------------------------------------------- whole job
+
+
+@app.command()
+def run(
+    data: Annotated[
+        Path | None, typer.Option(help="folder of real exports; each subfolder is a tenant")
+    ] = None,
+) -> None:
+    """Bring the stack up, load data by real DAG runs, wait for every chain, show what came out."""
+    from analytics.job.main import run_on, run_sample
+
+    if data is None:
+        run_sample(_settings(), out)
+    else:
+        run_on(_settings(), data, out)
+
+
+@app.command()
+def report(
+    tenant: Annotated[str, typer.Option("--tenant", "-t", help="whose report")],
+    days: Annotated[int, typer.Option(min=1, help="length of the period")] = 28,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="its end; default: the data's")
+    ] = None,
+) -> None:
+    """Write a tenant's report as a page that the docs site serves."""
+    from analytics.report.cli import make_report, write_page
+
+    settings = _settings()
+    made = make_report(settings, tenant, days, until.date() if until else None)
+    out.print(str(write_page(settings, made)), soft_wrap=True, highlight=False)
+
+
+@tenants.command("check")
+def tenants_check(
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Validate the tenants file and list who is in it."""
+    from rich.table import Table
+
+    from analytics.tenants import registry
+
+    settings = _settings()
+    known = registry(settings)
+    if as_json:
+        print(json.dumps([t.model_dump(mode="json") for t in known.values()], indent=2))
+        return
+    table = Table("tenant", "name", "time zone", "currency", "sources")
+    for one in known.values():
+        sources = ", ".join(f"{s.name} ({s.format})" for s in one.sources)
+        table.add_row(one.id, one.name, one.time_zone, one.currency, sources)
+    out.print(table)
+    out.print(f"[green]✓[/] {len(known)} tenants in {escape(str(settings.analytics_tenants_file))}")
+
+
+# ------------------------------------------------- commands of other packages
+
+_PASSED_ON = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+    "allow_interspersed_args": False,
+}
+
+
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
+def simulate(ctx: typer.Context) -> None:
+    """Write a simulated music service's data, with known truth."""
+    _hand_over("analytics.simulate.cli", ctx)
+
+
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
+def sources(ctx: typer.Context) -> None:
+    """List the formats that can be read, each with an example."""
+    _hand_over("analytics.sources.cli", ctx)
+
+
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
+def ingest(ctx: typer.Context) -> None:
+    """Take one tenant's data of an interval into the lake, without Airflow."""
+    _hand_over("analytics.lake.cli", ctx, "ingest")
+
+
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
+def lake(ctx: typer.Context) -> None:
+    """Look into the lake: content hashes, versions, quarantine."""
+    _hand_over("analytics.lake.cli", ctx)
+
+
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
+def sql(ctx: typer.Context) -> None:
+    """Ask the warehouse as one tenant's login role."""
+    _hand_over("analytics.warehouse.cli", ctx)
+
+
+def _hand_over(module: str, ctx: typer.Context, attribute: str = "app") -> None:
+    """Run the Typer app (or function) of another package with the arguments given here."""
+    name = ctx.info_name
+    try:
+        other = getattr(importlib.import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name != module:
+            raise
+        raise AnalyticsError(f"`analytics {name}` is not part of this installation") from None
+    if not isinstance(other, typer.Typer):
+        function, other = other, typer.Typer(add_completion=False)
+        other.command()(function)
+    code = typer.main.get_command(other).main(
+        args=ctx.args, prog_name=f"analytics {name}", standalone_mode=False
+    )
+    if isinstance(code, int) and code:
+        raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,145 @@
+"""The processes that belong to one stack, found whatever became of their supervisor.
+
+A service runs in a folder of its own under `var/stack/run` (PostgreSQL in its
+data folder) and carries a mark in its environment; what it forks inherits
+both. Either is enough: some programs rewrite their title over their
+environment, others change folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from analytics.settings import Settings
+
+MARK = "TENANT_ANALYTICS_STACK"
+
+
+def ours(settings: Settings) -> list[psutil.Process]:
+    """Every living process of this stack, its supervisor and all their children included."""
+    homes = _homes(settings)
+    mark = str(settings.var.resolve())
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        if _is_ours(process, homes, mark):
+            found[process.pid] = process
+            with contextlib.suppress(psutil.Error):
+                found.update({p.pid: p for p in process.children(recursive=True)})
+    me = psutil.Process()
+    for mine in (me, *me.parents()):
+        found.pop(mine.pid, None)
+    return [p for p in found.values() if _alive(p)]
+
+
+def listening(processes: Iterable[psutil.Process]) -> set[int]:
+    """The TCP ports on which any of them listens."""
+    ports: set[int] = set()
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            ports |= {
+                c.laddr.port
+                for c in process.net_connections("tcp")
+                if c.status == psutil.CONN_LISTEN
+            }
+    return ports
+
+
+def end(processes: list[psutil.Process], grace: float = 10) -> None:
+    """Stop them: asked first (PostgreSQL last, so that its clients are gone), then killed."""
+    servers = [p for p in processes if _name(p) == "postgres"]
+    clients = [p for p in processes if p not in servers]
+    for group, ask in ((clients, signal.SIGTERM), (_roots(servers), signal.SIGINT)):
+        for process in group:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(ask)
+        _, stubborn = psutil.wait_procs(group, timeout=grace)
+        for process in stubborn:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+    for process in servers:
+        if _alive(process):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+    psutil.wait_procs(processes, timeout=grace)
+
+
+def daemon(settings: Settings, processes: list[psutil.Process]) -> int | None:
+    """The pid of the supervisor among them."""
+    run = settings.var.resolve() / "stack" / "run"
+    for process in processes:
+        with contextlib.suppress(psutil.Error, OSError):
+            if Path(process.cwd()) == run and "supervisor.supervisord" in process.cmdline():
+                return process.pid
+    return None
+
+
+def has_children(process: psutil.Process) -> bool:
+    try:
+        return bool(process.children())
+    except psutil.Error:
+        return False
+
+
+def memory_mb(pid: int) -> int:
+    """Memory of a process and its children: shared pages counted once where the system tells."""
+    total = 0
+    try:
+        root = psutil.Process(pid)
+        tree = [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    for process in tree:
+        with contextlib.suppress(psutil.Error):
+            try:
+                total += process.memory_full_info().pss
+            except (AttributeError, psutil.AccessDenied):
+                total += process.memory_info().rss
+    return round(total / 2**20)
+
+
+def _homes(settings: Settings) -> list[Path]:
+    var = settings.var.resolve()
+    homes = [var / "stack" / "run"]
+    record = var / "postgres.home"
+    if record.exists():
+        homes.append((var / record.read_text().strip()).resolve())
+    return homes
+
+
+def _is_ours(process: psutil.Process, homes: list[Path], mark: str) -> bool:
+    with contextlib.suppress(psutil.Error, OSError):
+        here = Path(process.cwd().removesuffix(" (deleted)"))
+        if any(here.is_relative_to(home) for home in homes):
+            return True
+    with contextlib.suppress(psutil.Error, OSError):
+        return process.environ().get(MARK) == mark
+    return False
+
+
+def _roots(processes: list[psutil.Process]) -> list[psutil.Process]:
+    pids = {p.pid for p in processes}
+    roots = []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            if process.ppid() not in pids:
+                roots.append(process)
+    return roots
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
