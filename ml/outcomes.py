@@ -1,4 +1,4 @@
-"""What came of a training: recorded in the lake and shown in `serve`, also when nothing was trained.
+"""What came of a training, also when nothing was trained: in the lake and in `serve`.
 
 Grain    one row per (tenant_id, as_of_date) in `monitoring/training_outcomes`.
 """

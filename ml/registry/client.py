@@ -152,7 +152,8 @@ def _configure(registry: Registry) -> None:
 
 
 def _sign_in(login: Login | None) -> None:
-    for name, value in zip(_LOGIN, (login.username, login.password) if login else (None, None)):
+    values = (login.username, login.password) if login else (None, None)
+    for name, value in zip(_LOGIN, values, strict=True):
         if value is None:
             os.environ.pop(name, None)
         else:

@@ -64,14 +64,14 @@ def champion(registry: Registry, tenant_id: str) -> Version | None:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
-    return Version(tenant_id, str(found.version), found.run_id, dict(found.tags))
+    return Version(tenant_id, str(found.version), str(found.run_id), dict(found.tags))
 
 
 def version_of(registry: Registry, tenant_id: str, training_key: str) -> Version | None:
     """The version an earlier, interrupted attempt of the same training registered."""
     for found in registry.client.search_model_versions(f"name = '{model_name(tenant_id)}'"):
         if found.tags.get("training_key") == training_key:
-            return Version(tenant_id, str(found.version), found.run_id, dict(found.tags))
+            return Version(tenant_id, str(found.version), str(found.run_id), dict(found.tags))
     return None
 
 

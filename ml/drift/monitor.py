@@ -1,0 +1,100 @@
+"""Look whether a tenant's data left what its champion learnt from, and decide on retraining.
+
+Reference  the feature rows of the four weeks up to the champion's training day,
+           at the Delta version it learnt from, and the champion's answers to
+           them. These are the rows just before it went into use, so slow growth
+           (tenure, a filling 90-day window) does not count as drift at once.
+Current    the feature rows of the scoring day and the champion's answers.
+Weekdays   windows of 7, 28 and 90 days hold every weekday alike. The one-day
+           columns do not; the thresholds are far above a weekday's swing, and
+           one column alone decides nothing.
+Re-run     safe; the decision on record stays what it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, timedelta
+from pathlib import Path
+
+from analytics.errors import TrainingError
+from analytics.settings import Settings
+from analytics.tenants import get_tenant
+from ml.drift.comparison import MIN_ROWS, PREDICTION, Drift, compare
+from ml.drift.decisions import NO_CHAMPION, Decision, already_trained, record
+from ml.features import feature_rows, training_set
+from ml.features.training_set import as_pandas
+from ml.outcomes import recorded as outcomes_of
+from ml.registry import connect, versions
+
+log = logging.getLogger(__name__)
+
+REFERENCE_DAYS = 28
+
+
+def monitor(settings: Settings, tenant_id: str, as_of: date, run_id: str) -> Decision:
+    """The recorded decision: retrain or not, and why."""
+    get_tenant(settings, tenant_id)
+    drift = Drift({})
+    champion = versions.champion(connect(settings), tenant_id)
+    done = None
+    if not settings.ml_monitoring_enabled:
+        retrain, reason = False, "monitoring is off"
+    elif champion is None:
+        content = training_set(settings, tenant_id, as_of).content
+        done = already_trained(outcomes_of(settings, tenant_id), as_of, content)
+        retrain, reason = done is None, done or "no champion yet"
+    else:
+        try:
+            drift = measure(settings, tenant_id, as_of, champion)
+            retrain, reason = drift.drifted, _said(drift)
+        except NothingToCompare as why:
+            retrain, reason = False, str(why)
+        if retrain:
+            done = already_trained(outcomes_of(settings, tenant_id), as_of)
+            retrain, reason = done is None, f"{reason}; {done}" if done else reason
+    decision = Decision(
+        tenant_id=tenant_id,
+        as_of=as_of,
+        champion_version=champion.version if champion else NO_CHAMPION,
+        drifted=drift.drifted,
+        share=drift.share,
+        columns=drift.columns,
+        retrain=retrain,
+        reason=reason,
+    )
+    log.info("%s on %s: %s (%s)", tenant_id, as_of, "retrain" if retrain else "no", reason)
+    return record(settings, decision, run_id)
+
+
+class NothingToCompare(TrainingError):
+    """One side of the comparison has too few rows."""
+
+
+def measure(settings: Settings, tenant_id: str, as_of: date, champion: versions.Version) -> Drift:
+    """The drift of the scoring day's features and predictions; the report under var/drift_reports."""
+    since = champion.as_of - timedelta(days=REFERENCE_DAYS - 1)
+    reference = feature_rows(
+        settings, tenant_id, since, champion.as_of, at=champion.feature_version
+    )
+    current = feature_rows(settings, tenant_id, as_of, as_of)
+    for side, rows in (("reference", reference), ("current", current)):
+        if rows.height < MIN_ROWS:
+            raise NothingToCompare(
+                f"too few rows to compare: {rows.height} {side} rows, needs {MIN_ROWS}"
+            )
+    loaded = versions.load(champion)
+    sides = []
+    for rows in (reference, current):
+        frame = as_pandas(rows)
+        features = frame[loaded.scorer.encoder.numeric]
+        sides.append(features.assign(**{PREDICTION: loaded.predict(frame)}))
+    return compare(sides[0], sides[1], report_file(settings, tenant_id, as_of))
+
+
+def report_file(settings: Settings, tenant_id: str, as_of: date) -> Path:
+    return settings.var / "drift_reports" / tenant_id / f"{as_of.isoformat()}.html"
+
+
+def _said(drift: Drift) -> str:
+    return f"{'drift' if drift.drifted else 'no drift'}: {drift}"
