@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from analytics.errors import AnalyticsError, StackError
 from analytics.interval import Interval
@@ -90,15 +91,31 @@ def _start(settings: Settings, console: Console) -> Endpoints:
 
 
 def _simulate(settings: Settings, console: Console) -> None:
-    """The sample's landing files and tables; kept when they are there already."""
-    from analytics.simulate.app import simulate_sample
+    """The sample's landing files and tables; left alone when they are there already."""
+    from analytics.simulate.config import SimulationConfig
+    from analytics.simulate.operational import dsn_of
+    from analytics.simulate.run import simulate
 
-    with console.status("simulating three tenants") as status:
-        report = simulate_sample(
-            settings, lambda tenant_id, day: status.update(f"simulating {tenant_id}, {day}")
+    config = SimulationConfig()
+    stamp, wanted = settings.landing / ".simulated.json", config.model_dump_json()
+    if stamp.exists() and stamp.read_text() == wanted:
+        console.print("[green]✓[/] the simulated data is there already")
+        return
+    dsns = {
+        p.id: dsn_of(settings.secrets, p.dsn_secret, p.id) for p in config.tenants if p.dsn_secret
+    }
+    days = TimeElapsedColumn()
+    with Progress(TextColumn("simulating {task.description}"), BarColumn(), days) as bars:
+        bar = bars.add_task("", total=config.days * len(config.tenants))
+        report = simulate(
+            config,
+            settings.landing,
+            settings.var / "truth",
+            dsns,
+            lambda tenant_id, day: bars.update(bar, advance=1, description=f"{tenant_id}, {day}"),
         )
-    plays = f"{report.plays:,} plays" if report else "already there"
-    console.print(f"[green]✓[/] simulated data: {plays}")
+    stamp.write_text(wanted)
+    console.print(f"[green]✓[/] simulated {report.plays:,} plays of {len(config.tenants)} tenants")
 
 
 def _run_chains(settings: Settings, console: Console, steps: Sequence[Step]) -> None:
@@ -139,19 +156,22 @@ def _close(settings: Settings, console: Console, addresses: Endpoints) -> None:
         for tenant_id in registry(settings):
             write_page(settings, make_report(settings, tenant_id))
     console.print(outcome_table(settings))
-    secrets = settings.secrets
-    console.print(
-        f"\nAirflow     {addresses.airflow_url}  user admin, password in {secrets}/airflow_admin\n"
-        f"MLflow      {addresses.mlflow_url}  user admin, password in {secrets}/mlflow_admin\n"
-        f"dbt docs    {addresses.docs_url}/dbt/\n"
-        f"data docs   {addresses.docs_url}/data-docs/\n"
-        f"reports     {addresses.docs_url}/reports/\n"
-        "SQL         analytics sql --tenant "
-        f'{next(iter(registry(settings)))} "select * from serve.daily_listening limit 5"\n'
-        "stop        make down",
-        highlight=False,
-        soft_wrap=True,
+    first = next(iter(registry(settings)))
+    airflow_password, mlflow_password = (
+        settings.secrets / f"{name}_admin" for name in ("airflow", "mlflow")
     )
+    where = {
+        "Airflow": f"{addresses.airflow_url}  user admin, password in {airflow_password}",
+        "MLflow": f"{addresses.mlflow_url}  user admin, password in {mlflow_password}",
+        "dbt docs": f"{addresses.docs_url}/dbt/",
+        "data docs": f"{addresses.docs_url}/data-docs/",
+        "reports": f"{addresses.docs_url}/reports/",
+        "SQL": f'analytics sql --tenant {first} "table serve.daily_listening limit 5"',
+        "stop": "make down",
+    }
+    console.print()
+    for name, text in where.items():
+        console.print(f"{name:<10} {text}", highlight=False, soft_wrap=True)
 
 
 def _whole_days(span: Interval) -> Interval:
