@@ -10,9 +10,9 @@ Re-run   safe, also after a kill: a unit (a file, a day of a database table) is 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import date
 
 import polars as pl
 
@@ -144,34 +144,24 @@ def candidates(settings: Settings, tenant_id: str, interval: Interval) -> Candid
     )
 
 
-def _arrived_in(interval: Interval):
-    first, last = interval.days()[0], interval.days()[-1]
+def _arrived_in(interval: Interval) -> Callable[[str], pl.Expr]:
+    first: date = interval.days()[0]
+    last: date = interval.days()[-1]
     return lambda column: pl.col(column).is_null() | pl.col(column).is_between(first, last)
 
 
 def _inside(name: str, frame: pl.DataFrame, interval: Interval) -> pl.DataFrame:
-    """Rows of undated sources are placed by their own time; a state without a day always is.
+    """Rows of undated sources are placed by their own time; a state holds from then on.
 
     Rows whose time is null stay, for the gate to name them.
     """
     table = TABLES[name]
-    if not table.is_event:
-        return frame
-    moment = pl.col(table.time)
-    within = moment.is_between(
-        pl.lit(interval.start), pl.lit(interval.end), closed="left"
-    ).fill_null(True)
-    return frame.filter(pl.col("_arrived_on").is_not_null() | within)
+    within = pl.col(table.time) < interval.end
+    if table.is_event:
+        within &= pl.col(table.time) >= interval.start
+    return frame.filter(pl.col("_arrived_on").is_not_null() | within.fill_null(True))
 
 
 def _together(name: str, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     empty = pl.DataFrame(schema={**TABLES[name].columns, **LINEAGE})
     return pl.concat([empty, *frames])
-
-
-def day_start(day) -> datetime:
-    return datetime.combine(day, time(), UTC)
-
-
-def day_after(day) -> datetime:
-    return day_start(day) + timedelta(days=1)

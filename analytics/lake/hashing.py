@@ -40,7 +40,7 @@ def md5(texts: pl.Series) -> pl.Series:
     connection = duckdb.connect()
     try:
         connection.register("texts", texts.alias("text").to_frame().to_arrow())
-        hashed = connection.execute("select md5(text) as hash from texts").to_arrow_table()
+        hashed = connection.sql("select md5(text) as hash from texts").to_arrow_table()
     finally:
         connection.close()
     return pl.Series("hash", hashed.column("hash"))

@@ -199,6 +199,6 @@ def _stream(
     def batches() -> Iterator[pa.RecordBatch]:
         for frame in frames():
             kept = frame if names is None else frame.filter(pl.col("_file").is_in(names))
-            yield from kept.select(columns).to_arrow().cast(schema).to_batches()
+            yield from kept.select(list(columns)).to_arrow().cast(schema).to_batches()
 
     return pa.RecordBatchReader.from_batches(schema, batches())

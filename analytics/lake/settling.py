@@ -5,6 +5,9 @@ their own time (state tables). The first of an unknown key lands, one that says
 the same as the row before it is a duplicate, one that says something else is a
 correction. Rows older than what silver holds change nothing. So daily runs and
 one ranged run end with the same rows and the same sums.
+
+In a state table a null says nothing (what is known stays), and a row that only
+repeats what is known under a later time is a duplicate: the time is that of the change.
 """
 
 from __future__ import annotations
@@ -40,8 +43,8 @@ def settle(table: Table, incoming: pl.DataFrame, known: pl.DataFrame) -> Settled
         return Settled(plain, plain.height, 0, 0, replaces=False)
 
     judged = _judge(table, rest, known)
-    landed = judged["_verdict"].eq("landed").sum()
-    corrected = judged["_verdict"].eq("corrected").sum()
+    landed = judged.filter(pl.col("_verdict") == "landed").height
+    corrected = judged.filter(pl.col("_verdict") == "corrected").height
     changed = (
         judged.filter(pl.col("_verdict") != "duplicate")
         .unique(key, keep="last", maintain_order=True)
@@ -59,32 +62,55 @@ def settle(table: Table, incoming: pl.DataFrame, known: pl.DataFrame) -> Settled
 def _judge(table: Table, rest: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """The rows in order with a `_verdict` each."""
     key, order = table.key, _order(table)
-    rest = _with_order(table, rest)
+    if not table.is_event:
+        rest = _completed(table, rest, known)
     old = _with_order(table, known).select(
-        key, *(pl.col(c).alias(f"{c}_known") for c in [*order, "_content"])
+        key, *(pl.col(c).alias(f"{c}_known") for c in {*order, "_content"})
     )
-    rows = rest.join(old, on=key, how="left")
+    rows = _with_order(table, rest).join(old, on=key, how="left")
     is_known = pl.col("_content_known").is_not_null()
     rows = rows.with_columns((is_known & _stale(table)).fill_null(False).alias("_stale")).sort(
         "_stale", key, *order, "_file", "_row", nulls_last=False
     )
-    same_key = (pl.col(key) == pl.col(key).shift(1)) & ~pl.col("_stale").shift(1)
+    follows = (pl.col(key) == pl.col(key).shift(1)) & ~pl.col("_stale").shift(1)
     before = (
-        pl.when(same_key.fill_null(False))
+        pl.when(follows.fill_null(False))
         .then(pl.col("_content").shift(1))
         .otherwise(pl.col("_content_known"))
     )
-    ends_as_it_was = (
-        pl.col("_content").filter(~pl.col("_stale")).last().over(key) == pl.col("_content_known")
-    ).fill_null(False)
-    return rows.with_columns(before.alias("_before"), ends_as_it_was.alias("_settled")).with_columns(
-        pl.when(pl.col("_stale") | pl.col("_settled") | (pl.col("_before") == pl.col("_content")))
+    last = pl.col("_content").filter(~pl.col("_stale")).last().over(key)
+    rows = rows.with_columns(
+        before.alias("_before"), (last == pl.col("_content_known")).fill_null(False).alias("_same")
+    )
+    repeats = pl.col("_stale") | pl.col("_same") | (pl.col("_before") == pl.col("_content"))
+    return rows.with_columns(
+        pl.when(repeats.fill_null(False))
         .then(pl.lit("duplicate"))
         .when(pl.col("_before").is_null())
         .then(pl.lit("landed"))
         .otherwise(pl.lit("corrected"))
         .alias("_verdict")
     )
+
+
+def _completed(table: Table, rest: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The rows with their nulls filled from the state before them, known or incoming."""
+    facts = [c for c in table.columns if c not in ("tenant_id", table.key, table.time)]
+    filled = sum((pl.col(c).is_not_null().cast(pl.Int32) for c in facts), pl.lit(0))
+    columns = rest.columns
+    both = pl.concat(
+        [
+            known.with_columns(pl.lit(True).alias("_is_known")),
+            rest.with_columns(pl.lit(False).alias("_is_known")),
+        ],
+        how="diagonal",
+    ).with_columns(filled.alias("_filled"))
+    both = both.sort(
+        table.key, table.time, pl.col("_is_known").not_(), "_filled", "_file", "_row",
+        nulls_last=False,
+    )  # fmt: skip
+    both = both.with_columns(pl.col(c).forward_fill().over(table.key) for c in facts)
+    return both.filter(~pl.col("_is_known")).select(columns)
 
 
 def _order(table: Table) -> list[str]:
@@ -94,6 +120,8 @@ def _order(table: Table) -> list[str]:
 
 def _with_order(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     content = [c for c in table.columns if c != "tenant_id"]
+    if not table.is_event:
+        content.remove(table.time)
     return rows.with_columns(
         row_hash(rows, content).alias("_content"),
         # Undated rows count as arrived before all dated ones.

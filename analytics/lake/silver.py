@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -114,7 +114,7 @@ def _known(
     hits = mine.select(table.key).join(keys, on=table.key, how="semi").collect()
     if hits.is_empty():
         return pl.DataFrame(schema=columns)
-    return mine.select(columns).join(hits.lazy(), on=table.key, how="semi").collect()
+    return mine.select(list(columns)).join(hits.lazy(), on=table.key, how="semi").collect()
 
 
 def _commit(
@@ -130,7 +130,7 @@ def _commit(
         pl.lit(run_id).alias("ingest_run")
     )
     rows = rows.sort(table.time, table.key)
-    # The transaction makes two landings of one tenant that read the same version exclude each other.
+    # By this transaction two landings of one tenant that read the same version exclude each other.
     app = f"land/{tenant_id}"
     number = (target.transaction_version(app) or 0) + 1 if target else 1
     commit = delta.properties([(app, number)], {"landing": line})
@@ -201,9 +201,7 @@ def _close(
 def _whole_days(line: dict[str, Any]) -> Interval:
     first = datetime.fromisoformat(line["touched_from"]).date()
     last = datetime.fromisoformat(line["touched_to"]).date()
-    return Interval(
-        datetime.combine(first, time(), UTC), datetime.combine(last, time(), UTC) + timedelta(days=1)
-    )
+    return Interval.of(first, last + timedelta(days=1))
 
 
 def _iso(instant: Any) -> str:

@@ -8,14 +8,17 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
+import polars as pl
+
 from analytics.errors import SourceError
 from analytics.interval import Interval
+from analytics.lake.tables import TABLES
 from analytics.settings import Settings
-from analytics.sources.base import Unit, Units
+from analytics.sources.base import SourceReader, Unit, Units
 from analytics.tenants import Source, Tenant
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -65,9 +68,7 @@ def all_units(settings: Settings, tenant: Tenant, source: Source) -> tuple[Unit,
 
 def days_interval(first: date, last: date) -> Interval:
     """The whole days from first to last."""
-    return Interval(
-        datetime.combine(first, time(), UTC), datetime.combine(last, time(), UTC) + timedelta(days=1)
-    )
+    return Interval.of(first, last + timedelta(days=1))
 
 
 @contextmanager
@@ -122,3 +123,31 @@ def _digest(path: Path) -> str:
     """sha256 of the content, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def extent(
+    reader: SourceReader, settings: Settings, tenant: Tenant, source: Source
+) -> Interval | None:
+    """The whole days the source's files cover: by arrival where dated, else by event time.
+
+    A few instants far outside the rest (a play in 2099) do not stretch it.
+    """
+    found = all_units(settings, tenant, source)
+    days = [unit.arrived_on for unit in found if unit.arrived_on]
+    if days:
+        return days_interval(min(days), max(days))
+    times = []
+    for unit in found:
+        for batch in reader.read(settings, tenant, source, unit):
+            for name, frame in reader.conform(tenant, source, batch.rows).items():
+                if TABLES[name].is_event:
+                    times.append(frame[TABLES[name].time].drop_nulls())
+    if not times or not sum(map(len, times)):
+        return None
+    instants = pl.concat(times).sort()
+    year = timedelta(days=366)
+    low: datetime = instants[len(instants) // 1000]
+    high: datetime = instants[-1 - len(instants) // 1000]
+    kept = instants.filter(instants.is_between(low - year, high + year))
+    first, last = kept[0], kept[-1]
+    return days_interval(first.date(), last.date())

@@ -35,7 +35,7 @@ def parsed(
     """
     numbers = [number + n for n, line in enumerate(lines) if line.strip()]
     kept = lines if len(numbers) == len(lines) else [line for line in lines if line.strip()]
-    schema = dict.fromkeys(columns, pl.String())
+    schema: dict[str, pl.DataType] = dict.fromkeys(columns, pl.String())
     frames: list[pl.DataFrame] = []
     broken: list[dict[str, object]] = []
     _halve(kept, numbers, schema, frames, broken)

@@ -132,9 +132,16 @@ def _parsed(texts: pl.Series, dtype: DataType) -> pl.Series:
         return texts.str.to_date("%Y-%m-%d", strict=False)
     if dtype == pl.Boolean:
         low = texts.str.to_lowercase().to_frame("v")
-        return low.select(
-            pl.when(pl.col("v").is_in(TRUE)).then(True).when(pl.col("v").is_in(FALSE)).then(False)
-        ).to_series().alias(texts.name)
+        return (
+            low.select(
+                pl.when(pl.col("v").is_in(TRUE))
+                .then(True)
+                .when(pl.col("v").is_in(FALSE))
+                .then(False)
+            )
+            .to_series()
+            .alias(texts.name)
+        )
     parsed = texts.cast(dtype, strict=False)
     if dtype.is_integer() and (parsed.is_null() & texts.is_not_null()).any():
         floats = texts.cast(pl.Float64, strict=False)
@@ -150,15 +157,9 @@ def _instants(texts: pl.Series) -> pl.Series:
             break
         rest = texts.set(~open_, None)
         if layout == "%Y-%m-%d":
-            parsed = rest.str.to_date(layout, strict=False).cast(pl.Datetime("us"))
-            parsed = parsed.dt.replace_time_zone("UTC")
-        elif layout in ZONED_FORMATS:
-            parsed = rest.str.to_datetime(layout, strict=False, time_unit="us")
-            parsed = parsed.dt.convert_time_zone("UTC") if parsed.dtype.time_zone else (
-                parsed.dt.replace_time_zone("UTC")
-            )
+            days = rest.str.to_date(layout, strict=False)
+            parsed = days.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         else:
-            parsed = rest.str.to_datetime(layout, strict=False, time_unit="us")
-            parsed = parsed.dt.replace_time_zone("UTC")
+            parsed = rest.str.to_datetime(layout, strict=False, time_unit="us", time_zone="UTC")
         found = found.zip_with(found.is_not_null(), parsed)
     return found

@@ -1,0 +1,104 @@
+"""Tables whose columns a tenant declares: `columns`, `units` and `constants` of a source."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from analytics.errors import SchemaError, SettingsError
+from analytics.lake.tables import TABLES, Table
+from analytics.sources.base import Unit
+from analytics.sources.shape import canonical, identified
+from analytics.tenants import Source, Tenant
+
+DataType = pl.DataType | type[pl.DataType]
+
+# unit → (type it is read as, factor to ours); instants have none.
+MEASURES: dict[str, tuple[DataType, int]] = {
+    "ms": (pl.Int64, 1),
+    "seconds": (pl.Float64, 1000),
+    "minutes": (pl.Float64, 60_000),
+    "minor": (pl.Int64, 1),
+    "major": (pl.Float64, 100),
+    "micros": (pl.Int64, 1),
+}
+CLOCKS: dict[str, tuple[DataType, int]] = {
+    "epoch_ms": (pl.Int64, 1000),
+    "epoch_s": (pl.Float64, 1_000_000),
+    "epoch_us": (pl.Int64, 1),
+}
+
+
+def table_of(tenant: Tenant, source: Source) -> Table:
+    """The table the source feeds. Raises SettingsError for a declaration that cannot work."""
+    label = f"{tenant.id}: source {source.name}"
+    if source.table not in TABLES:
+        raise SettingsError(
+            f"{label}: `table` must be one of {', '.join(TABLES)}, not {source.table!r}"
+        )
+    table = TABLES[source.table]
+    declared = {*source.columns, *source.constants}
+    unknown = sorted(({*declared, *source.units}) - set(table.columns))
+    if unknown:
+        raise SettingsError(
+            f"{label}: {table.name} has no column {', '.join(unknown)}; "
+            f"it has {', '.join(table.columns)}"
+        )
+    missing = sorted(set(table.required) - declared - {"tenant_id", table.key})
+    if missing:
+        raise SettingsError(f"{label}: {table.name} needs `columns` for {', '.join(missing)}")
+    for column, unit in source.units.items():
+        is_clock = isinstance(table.columns[column], pl.Datetime)
+        if unit != "iso" and unit not in (CLOCKS if is_clock else MEASURES):
+            raise SettingsError(
+                f"{label}: {column} cannot be in {unit!r}; "
+                f"known: {', '.join([*CLOCKS, 'iso'] if is_clock else MEASURES)}"
+            )
+    return table
+
+
+def types(source: Source) -> dict[str, DataType]:
+    """Their column → the type it has in bronze: ours, or that of its declared unit."""
+    table = TABLES[source.table or ""]
+    wanted: dict[str, DataType] = {}
+    for ours, theirs in source.columns.items():
+        unit = source.units.get(ours, "iso")
+        dtype = {**MEASURES, **CLOCKS}[unit][0] if unit != "iso" else table.columns[ours]
+        wanted.setdefault(theirs, dtype)
+    return wanted
+
+
+def require_columns(tenant: Tenant, source: Source, unit: Unit | str, there: list[str]) -> None:
+    """Raise SchemaError when a column that the table requires did not come."""
+    table = table_of(tenant, source)
+    needed = {ours: source.columns[ours] for ours in table.required if ours in source.columns}
+    missing = [f"{theirs} (our {ours})" for ours, theirs in needed.items() if theirs not in there]
+    if missing:
+        where = unit if isinstance(unit, str) else unit.name
+        raise SchemaError(
+            f"{tenant.id}: source {source.name}: {where} came without {', '.join(missing)}; it has "
+            f"{', '.join(there) or 'no columns'}. Nothing of it was taken; ask its owner "
+            f"({source.owner}) or correct `columns` in the tenants file"
+        )
+
+
+def conform(tenant: Tenant, source: Source, bronze: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The declared table. Without a declared key, the key is the hash of every declared column."""
+    table = table_of(tenant, source)
+    given = {ours: _ours(source, table, ours, theirs) for ours, theirs in source.columns.items()}
+    for ours, value in source.constants.items():
+        given[ours] = pl.lit(value).cast(table.columns[ours])
+    if table.key not in given:
+        parts = [pl.col(theirs) for theirs in source.columns.values()]
+        bronze = identified(bronze, "_id", parts)
+        given[table.key] = pl.col("_id")
+    return {table.name: canonical(table.name, tenant, source, bronze, given)}
+
+
+def _ours(source: Source, table: Table, ours: str, theirs: str) -> pl.Expr:
+    unit = source.units.get(ours, "iso")
+    if unit in CLOCKS:
+        microseconds = (pl.col(theirs) * CLOCKS[unit][1]).cast(pl.Int64)
+        return microseconds.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if unit in MEASURES:
+        return (pl.col(theirs) * MEASURES[unit][1]).round().cast(table.columns[ours])
+    return pl.col(theirs)
