@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from analytics.lake import delta, paths
+from analytics.lake import content, delta, paths
 from analytics.lake.tables import TABLES
 from analytics.settings import Settings
 
@@ -34,3 +34,8 @@ def scan(
 def version(settings: Settings, layer: str, table: str) -> int | None:
     """The Delta version the table stands at; None before its first write."""
     return delta.version(paths.table(settings, layer, table))
+
+
+def content_hash(settings: Settings) -> dict[tuple[str, str], str]:
+    """(layer/table, tenant) → hash of the rows, whatever their order or file layout."""
+    return content.content_hash(settings)

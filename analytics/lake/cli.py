@@ -1,0 +1,61 @@
+"""`analytics lake …`: what the lake holds, and whether it changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from deltalake import DeltaTable
+from rich.console import Console
+from rich.table import Table
+
+from analytics.lake import content, ledger, read
+from analytics.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="The Delta lake: tables, hashes, ledger.")
+
+
+@app.command(name="hash")
+def hash_(
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    table: Annotated[str | None, typer.Option(help="only tables whose path starts so")] = None,
+) -> None:
+    """Print a content hash per table and tenant, free of row order and run stamps."""
+    hashes = read.content_hash(load_settings())
+    shown = {k: v for k, v in hashes.items() if table is None or k[0].startswith(table)}
+    if as_json:
+        typer.echo(
+            json.dumps({f"{name}@{tenant}": found for (name, tenant), found in shown.items()})
+        )
+        return
+    for (name, tenant), found in shown.items():
+        typer.echo(f"{found}  {name}  {tenant}")
+
+
+@app.command()
+def tables() -> None:
+    """List the Delta tables with version, files and rows."""
+    settings = load_settings()
+    shown = Table("table", "version", "files", "rows")
+    for name in content.tables(settings):
+        found = DeltaTable(f"{settings.lake_root}/{name}")
+        shown.add_row(name, str(found.version()), str(len(found.file_uris())), f"{found.count():,}")
+    Console().print(shown)
+
+
+@app.command(name="ledger")
+def ledger_(
+    tenant: Annotated[str | None, typer.Option(help="only this tenant")] = None,
+) -> None:
+    """Show where every row went, per tenant, table and interval."""
+    shown = Table("tenant", "table", "from", "to", "in", *ledger.BUCKETS)
+    for line in ledger.read(load_settings(), tenant).iter_rows(named=True):
+        shown.add_row(
+            line["tenant_id"],
+            line["table"],
+            f"{line['interval_from']:%Y-%m-%d}",
+            f"{line['interval_to']:%Y-%m-%d}",
+            *(f"{line[c]:,}" for c in ("rows_in", *ledger.BUCKETS)),
+        )
+    Console().print(shown)
