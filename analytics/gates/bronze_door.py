@@ -1,0 +1,126 @@
+"""The door between bronze and silver: what a tenant's sources may bring in.
+
+Grain    one tenant, one interval: every table its sources feed.
+Re-run   safe: judges the same rows again, replaces what it staged and stored.
+Red      a table breaks a table rule, or more bad rows came than the tenant's
+         budget. Then nothing of that tenant's interval moves, neither the good rows
+         nor the bad ones. docs/runbooks/gates.md
+"""
+
+from __future__ import annotations
+
+import logging
+
+import polars as pl
+
+from analytics.errors import GateFailed
+from analytics.gates import data_docs, engine
+from analytics.gates.judge import Judgement, judge
+from analytics.gates.report import GateReport, TableReport, store
+from analytics.interval import Interval
+from analytics.lake import bronze as lake
+from analytics.lake import quarantine, staging
+from analytics.settings import Settings
+from analytics.tenants import get_tenant
+
+log = logging.getLogger(__name__)
+DOOR = "bronze"
+
+
+def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) -> GateReport:
+    """Judge what came, set bad rows aside, stage the good ones for landing.
+
+    Raises GateFailed when a table stops; the report and its data docs are
+    written all the same.
+    """
+    tenant = get_tenant(settings, tenant_id)
+    candidates = lake.candidates(settings, tenant_id, interval)
+    engine.context()
+    from expectations import bronze as suites
+
+    judged = {
+        table: judge(
+            suites.suite(table, interval),
+            frame,
+            tenant.bad_row_budget,
+            unreadable=candidates.rejected(table),
+        )
+        for table, frame in candidates.items()
+    }
+    report = publish(settings, tenant_id, DOOR, interval, run_id, judged)
+    for table in judged:
+        staging.clear(settings, tenant_id, table, interval)
+    if not report.passed:
+        raise GateFailed(report.message(data_docs.index(settings)))
+    for table, judgement in judged.items():
+        quarantine.write(
+            settings,
+            tenant_id,
+            interval,
+            quarantine_rows(table, judgement.broken),
+            door=DOOR,
+            run_id=run_id,
+        )
+        outside = candidates.out_of_interval.get(table, 0)
+        counts = staging.Counts(
+            rows_in=judgement.rows + outside,
+            quarantined=judgement.bad.height + judgement.unreadable,
+            out_of_interval=outside,
+        )
+        staging.write(settings, tenant_id, table, interval, judgement.good, counts)
+    log.info(
+        "%s: the bronze gate let %d rows pass and set %d aside",
+        tenant_id, sum(j.good.height for j in judged.values()), report.quarantined,
+    )  # fmt: skip
+    return report
+
+
+def publish(
+    settings: Settings,
+    tenant_id: str,
+    door: str,
+    interval: Interval,
+    run_id: str,
+    judged: dict[str, Judgement],
+    more: tuple[TableReport, ...] = (),
+) -> GateReport:
+    """Write the data docs and the stored report of one gate."""
+    tables = []
+    for table, judgement in judged.items():
+        page = data_docs.page_of(tenant_id, door, run_id, table)
+        data_docs.write_page(settings, page, judgement.gx_result)
+        tables.append(
+            TableReport(
+                table=table,
+                rows=judgement.rows,
+                unreadable=judgement.unreadable,
+                bad=judgement.bad.height + judgement.unreadable,
+                allowed=judgement.allowed,
+                results=judgement.results,
+                page=page,
+            )
+        )
+    report = GateReport(tenant_id, door, interval, run_id, (*tables, *more))
+    store(settings, report)
+    data_docs.publish(settings, report)
+    for table_report in report.tables:
+        for result in table_report.warnings:
+            log.warning(
+                "%s: %s: %s does not hold for %d rows; only a warning",
+                tenant_id, table_report.table, result.rule, result.unexpected,
+            )  # fmt: skip
+    return report
+
+
+def quarantine_rows(table: str, broken: pl.DataFrame) -> pl.DataFrame:
+    """Broken rows in the shape the quarantine takes: the row as JSON, and its origin."""
+    own = [c for c in broken.columns if not c.startswith("_")]
+    origin = {"_source": "source", "_file": "file", "_file_hash": "file_hash", "_row": "row_number"}
+    return broken.select(
+        pl.lit(table).alias("table"),
+        pl.col("_rule").alias("rule"),
+        pl.col("_column").alias("column"),
+        pl.col("_value").alias("value"),
+        pl.struct(own).struct.json_encode().alias("row"),
+        *(pl.col(c).alias(name) for c, name in origin.items() if c in broken.columns),
+    )

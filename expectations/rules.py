@@ -1,0 +1,227 @@
+"""The named rules that suites are made of.
+
+Every rule carries a kind (`row`: bad rows are split off within the tenant's
+budget; `table`: a failure always stops), a name that quarantine rows, messages
+and data docs use, a severity (`critical` stops, `warning` is only recorded)
+and, in its description, the reason.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import great_expectations.expectations as gxe
+from great_expectations.expectations.expectation import Expectation
+
+Severity = Literal["critical", "warning"]
+SIX_HOURS_MS = 6 * 3600 * 1000
+EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+
+def _declared(kind: str, rule: str, reason: str, severity: Severity) -> dict[str, Any]:
+    return {
+        "severity": severity,
+        "description": f"{rule}: {reason}",
+        "meta": {"kind": kind, "rule": rule},
+    }
+
+
+# ---- row rules
+
+
+class ExpectListenedMsToBePlausible(gxe.ExpectColumnValuesToBeBetween):
+    """Between nothing and six hours, in milliseconds."""
+
+    column: str = "listened_ms"
+    min_value: float = 0
+    max_value: float = SIX_HOURS_MS
+
+
+class ExpectAmountToBePositive(gxe.ExpectColumnValuesToBeBetween):
+    """One minor unit or more; a refund is told by its kind, never by its sign."""
+
+    column: str = "amount_minor"
+    min_value: float = 1
+
+
+class ExpectStarsToBeOneToFive(gxe.ExpectColumnValuesToBeBetween):
+    """One to five."""
+
+    column: str = "stars"
+    min_value: float = 1
+    max_value: float = 5
+
+
+class ExpectCurrencyCode(gxe.ExpectColumnValuesToMatchRegex):
+    """Three capital letters."""
+
+    column: str = "currency"
+    regex: str = "^[A-Z]{3}$"
+
+
+def is_given(column: str, reason: str) -> Expectation:
+    """The column is never null."""
+    return gxe.ExpectColumnValuesToNotBeNull(
+        column=column, **_declared("row", f"{column}_is_given", reason, "critical")
+    )
+
+
+def not_after(column: str, end: datetime) -> Expectation:
+    """The instant lies no later than the end of the interval: nothing arrives before it happens."""
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column,
+        max_value=end,
+        **_declared(
+            "row",
+            f"{column}_not_after_interval",
+            "An event cannot have happened after the interval it arrived in; a clock is wrong.",
+            "critical",
+        ),
+    )
+
+
+def not_before_2000(column: str) -> Expectation:
+    """The instant is no forgotten epoch, no zero date."""
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column,
+        min_value=EARLIEST,
+        **_declared(
+            "row",
+            f"{column}_not_before_2000",
+            "No streaming service is that old; an empty clock or epoch zero was sent.",
+            "critical",
+        ),
+    )
+
+
+def between(
+    column: str,
+    rule: str,
+    reason: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    severity: Severity = "critical",
+) -> Expectation:
+    """The number lies within both bounds, ends included; null is no number."""
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column,
+        min_value=minimum,
+        max_value=maximum,
+        **_declared("row", rule, reason, severity),
+    )
+
+
+def one_of(
+    column: str, values: list[str], reason: str, *, severity: Severity = "critical"
+) -> Expectation:
+    """The value is one of a closed list; null is no value."""
+    return gxe.ExpectColumnValuesToBeInSet(
+        column=column,
+        value_set=values,
+        **_declared("row", f"{column}_is_known", reason, severity),
+    )
+
+
+def matches(
+    column: str, regex: str, rule: str, reason: str, *, severity: Severity = "critical"
+) -> Expectation:
+    """The text has a shape; anchor the pattern at both ends."""
+    return gxe.ExpectColumnValuesToMatchRegex(
+        column=column, regex=regex, **_declared("row", rule, reason, severity)
+    )
+
+
+def not_earlier_than(
+    column: str, than: str, reason: str, *, severity: Severity = "critical"
+) -> Expectation:
+    """One instant is at or after another, where both are given."""
+    return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+        column_A=column,
+        column_B=than,
+        or_equal=True,
+        ignore_row_if="either_value_is_missing",
+        **_declared("row", f"{column}_not_before_{than}", reason, severity),
+    )
+
+
+def equals(column: str, other: str, rule: str, reason: str) -> Expectation:
+    """Two columns hold the same number, row by row."""
+    return gxe.ExpectColumnPairValuesToBeEqual(
+        column_A=column,
+        column_B=other,
+        ignore_row_if="either_value_is_missing",
+        **_declared("row", rule, reason, "critical"),
+    )
+
+
+# ---- table rules
+
+
+def columns_match(columns: list[str]) -> Expectation:
+    """Exactly these columns, in any order."""
+    return gxe.ExpectTableColumnsToMatchSet(
+        column_set=columns,
+        exact_match=True,
+        **_declared(
+            "table",
+            "columns_match",
+            "Everything downstream is written against these names.",
+            "critical",
+        ),
+    )
+
+
+def has_rows(reason: str, *, severity: Severity) -> Expectation:
+    """There is at least one row."""
+    return gxe.ExpectTableRowCountToBeBetween(
+        min_value=1, **_declared("table", "has_rows", reason, severity)
+    )
+
+
+def unique(columns: list[str], rule: str, reason: str, *, severity: Severity) -> Expectation:
+    """No two rows share these columns."""
+    return gxe.ExpectCompoundColumnsToBeUnique(
+        column_list=columns, **_declared("table", rule, reason, severity)
+    )
+
+
+def plausible_listening() -> Expectation:
+    return ExpectListenedMsToBePlausible(
+        **_declared(
+            "row",
+            "listened_ms_is_plausible",
+            "Time does not run backwards, and the longest item is six hours; "
+            "a resumed player may count twice within that.",
+            "critical",
+        )
+    )
+
+
+def positive_amount() -> Expectation:
+    return ExpectAmountToBePositive(
+        **_declared(
+            "row",
+            "amount_minor_is_positive",
+            "Revenue adds charges and subtracts refunds; a sign would be counted twice.",
+            "critical",
+        )
+    )
+
+
+def stars_in_range() -> Expectation:
+    return ExpectStarsToBeOneToFive(
+        **_declared("row", "stars_are_one_to_five", "The form offers no other number.", "critical")
+    )
+
+
+def currency_code() -> Expectation:
+    return ExpectCurrencyCode(
+        **_declared(
+            "row",
+            "currency_is_a_code",
+            "Amounts of another currency must never be added up; ISO 4217 codes tell them apart.",
+            "critical",
+        )
+    )
