@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 from shutil import which
 from subprocess import TimeoutExpired, run
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+CONNECT_SECONDS = 10
 OLDEST_JAVA = 17
 # JVM Spark asks for this module; slim runtimes lack it and then do not start.
 # It only speeds up linear algebra, which no job here uses.
@@ -71,6 +74,7 @@ def _embedded(settings: Settings) -> Iterator[SparkSession]:
 @contextmanager
 def _cluster(settings: Settings) -> Iterator[SparkSession]:
     """Somebody's Spark Connect endpoint."""
+    _require_answer(settings.analytics_spark)
     with _connected(settings.analytics_spark) as session:
         yield session
 
@@ -79,20 +83,27 @@ def _cluster(settings: Settings) -> Iterator[SparkSession]:
 def _connected(url: str) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
+    session = SparkSession.builder.remote(url).create()
     try:
-        session = SparkSession.builder.remote(url).create()
         for option, value in SESSION_OPTIONS.items():
             session.conf.set(option, value)
-    except Exception as error:  # gRPC errors of many kinds; all mean: not reachable
-        raise SparkError(
-            f"Spark Connect at {url.split(';')[0]} does not answer: {error}. "
-            "Start it, or set ANALYTICS_SPARK=embedded."
-        ) from error
-    try:
         yield session
     finally:
         with suppress(Exception):  # the server may be gone already; nothing is left to stop
             session.stop()
+
+
+def _require_answer(url: str) -> None:
+    """Ask before PySpark does, which tries again for ten minutes."""
+    place = urlsplit(url.split(";")[0])
+    try:
+        with socket.create_connection((place.hostname or "", place.port or 15002), CONNECT_SECONDS):
+            return
+    except (OSError, ValueError) as error:
+        raise SparkError(
+            f"Spark Connect at sc://{place.netloc.rpartition('@')[2]} does not answer: {error}. "
+            "Start it, or set ANALYTICS_SPARK=embedded."
+        ) from error
 
 
 @contextmanager

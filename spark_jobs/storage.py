@@ -61,7 +61,7 @@ def uri(settings: Settings, layer: str, table: str) -> str:
 def version(settings: Settings, table: str, layer: str = "silver") -> int | None:
     """The newest version, or None when there is no such table yet."""
     try:
-        return DeltaTable(uri(settings, layer, table), without_files=True).version()
+        return DeltaTable(uri(settings, layer, table)).version()
     except TableNotFoundError:
         return None
 
@@ -76,12 +76,11 @@ def read_silver(
     """
     from pyspark.sql import functions as F
 
-    columns = {name: _spark_type(kind) for name, kind in TABLES[table].columns.items()}
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+    columns = spark_columns(table)
     if at is None:
-        return spark.createDataFrame([], schema)
+        return empty(spark, columns)
     if settings.analytics_spark == "local":
-        frame = _files_of(spark, settings, tenant_id, table, at, columns)
+        frame = _files_of(spark, settings, tenant_id, table, at)
     else:
         frame = (
             spark.read.format("delta")
@@ -99,27 +98,29 @@ def read_silver(
 
 
 def _files_of(
-    spark: SparkSession,
-    settings: Settings,
-    tenant_id: str,
-    table: str,
-    at: int,
-    columns: dict[str, str],
+    spark: SparkSession, settings: Settings, tenant_id: str, table: str, at: int
 ) -> DataFrame:
     """The snapshot's Parquet files, the partition value put back."""
     from pyspark.sql import functions as F
 
     snapshot = DeltaTable(uri(settings, "silver", table), version=at)
     files = snapshot.file_uris(partition_filters=[("tenant_id", "=", tenant_id)])
-    inside = ", ".join(f"`{n}` {kind}" for n, kind in columns.items() if n != "tenant_id")
-    frame = (
-        spark.read.schema(inside).parquet(*files) if files else spark.createDataFrame([], inside)
-    )
+    inside = {name: kind for name, kind in spark_columns(table).items() if name != "tenant_id"}
+    frame = spark.read.schema(_ddl(inside)).parquet(*files) if files else empty(spark, inside)
     return frame.withColumn("tenant_id", F.lit(tenant_id))
 
 
-def _spark_type(kind: pl.DataType | type[pl.DataType]) -> str:
-    return _SPARK_TYPES[kind.base_type()]
+def spark_columns(table: str) -> dict[str, str]:
+    """The canonical columns with their Spark types."""
+    return {name: _SPARK_TYPES[kind.base_type()] for name, kind in TABLES[table].columns.items()}
+
+
+def empty(spark: SparkSession, columns: dict[str, str]) -> DataFrame:
+    return spark.createDataFrame([], _ddl(columns))
+
+
+def _ddl(columns: dict[str, str]) -> str:
+    return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
 
 
 def built_dates(settings: Settings, tenant_id: str, table: str) -> list[date]:
