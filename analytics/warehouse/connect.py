@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from analytics.errors import WarehouseError
 from analytics.secrets import secret
-from analytics.settings import Settings
+from analytics.settings import PROJECT, Settings
 from analytics.tenants import get_tenant
 
 DATABASE = "warehouse"
@@ -97,7 +97,7 @@ def connect(
 def dbt_environment(settings: Settings) -> dict[str, str]:
     """The variables that `dbt_project/profiles.yml` and dbt itself read."""
     login = parameters(settings)
-    project = settings.model_fields["analytics_tenants_file"].default.parent / "dbt_project"
+    project = PROJECT / "dbt_project"
     return {
         "DBT_HOST": login.get("host", "localhost"),
         "DBT_PORT": login.get("port", "5432"),
@@ -107,7 +107,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "DBT_THREADS": str(settings.analytics_workers),
         "DBT_PROJECT_DIR": str(project),
         "DBT_PROFILES_DIR": str(project),
-        "DBT_TARGET_PATH": str(settings.var / "dbt_target"),
+        "DBT_TARGET_PATH": str(settings.dbt_target),
         "DBT_LOG_PATH": str(settings.var / "logs" / "dbt"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }

@@ -26,12 +26,17 @@ from analytics.warehouse.connect import connect
 from analytics.warehouse.copy import copy_frames
 from analytics.warehouse.partitions import add_months, missing_months
 from analytics.warehouse.prepare import alone, lock_tenant, prepare_if_needed
-from analytics.warehouse.schema import RUN_STAMP, columns_of, ensure_table, sql_type
+from analytics.warehouse.schema import (
+    FEATURE_KEY,
+    FEATURES,
+    RUN_STAMP,
+    columns_of,
+    ensure_table,
+    sql_type,
+)
 
 log = logging.getLogger(__name__)
 
-FEATURES = "churn_features"
-FEATURE_KEY = ("tenant_id", "listener_id", "as_of_date")
 BATCH = 200_000  # rows held at a time
 ANALYZE_FROM = 20_000  # rows, from which a table's statistics are worth the scan
 
@@ -186,8 +191,6 @@ def _delete_window(
 def _delete_features(
     connection: psycopg.Connection, tenant_id: str, window: Interval | Collection[date] | None
 ) -> None:
-    if not columns_of(connection, "raw", FEATURES):
-        return
     delete = "delete from raw.churn_features where tenant_id = %s"
     if window is None:
         connection.execute(delete, [tenant_id])

@@ -17,7 +17,7 @@ class Relation:
 
     schema: str
     name: str
-    key: tuple[str, ...]  # its grain, tenant_id included; empty where not declared
+    grain: tuple[str, ...]  # tenant_id first; empty where not declared
     time: str | None  # the column that places a row in time; None compares the whole tenant
     definition: str  # changes whenever the model or one it builds on changes
 
@@ -40,7 +40,7 @@ def published_relations(manifest: Path) -> tuple[list[Relation], str | None]:
             Relation(
                 schema=node["schema"],
                 name=node.get("alias") or node["name"],
-                key=_key(meta.get("key")),
+                grain=_grain(meta.get("grain")),
                 time=meta.get("publish_time"),
                 definition=_definition(nodes, unique_id),
             )
@@ -57,7 +57,7 @@ def published_relations(manifest: Path) -> tuple[list[Relation], str | None]:
     return relations, document.get("metadata", {}).get("invocation_id")
 
 
-def _key(declared: Any) -> tuple[str, ...]:
+def _grain(declared: Any) -> tuple[str, ...]:
     if not declared:
         return ()
     columns = [declared] if isinstance(declared, str) else list(declared)

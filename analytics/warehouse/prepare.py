@@ -15,7 +15,7 @@ from analytics.settings import Settings
 from analytics.tenants import Tenant, registry
 from analytics.warehouse.connect import connect
 from analytics.warehouse.roles import prepare_roles, secure
-from analytics.warehouse.schema import SCHEMAS, ensure_raw
+from analytics.warehouse.schema import SCHEMAS, ensure_raw, feature_columns
 
 _MADE_BY_ANOTHER = (
     psycopg.errors.UniqueViolation,
@@ -120,7 +120,9 @@ def _create_guard(connection: psycopg.Connection) -> None:
 
 def _fingerprint(tenants: Mapping[str, Tenant]) -> str:
     tables = [(t.name, t.key, t.time, sorted(map(str, t.columns.items()))) for t in TABLES.values()]
-    return hashlib.sha256(f"{_OPS}{sorted(tenants)}{tables}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{_OPS}{sorted(tenants)}{tables}{feature_columns()}".encode()
+    ).hexdigest()
 
 
 def _create_schemas(connection: psycopg.Connection) -> None:

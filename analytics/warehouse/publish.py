@@ -64,9 +64,7 @@ def publish(
     publication). `evidence` may hold lake_versions, gate and dbt_invocation_id.
     """
     get_tenant(settings, tenant_id)
-    relations, invocation = published_relations(
-        manifest or settings.var / "dbt_target" / "manifest.json"
-    )
+    relations, invocation = published_relations(manifest or settings.dbt_target / "manifest.json")
     prepare_if_needed(settings)
     with connect(settings, autocommit=True) as connection:
         columns = _ensure_structure(connection, relations)
@@ -153,7 +151,7 @@ def _ensure_structure(
                 f"{relation.schema}.{relation.name} is to be published and is not there; "
                 "run `dbt build` first"
             )
-        needed = {"tenant_id", *relation.key, *([relation.time] if relation.time else [])}
+        needed = {"tenant_id", *relation.grain, *([relation.time] if relation.time else [])}
         lacks = ", ".join(sorted(needed - columns.keys()))
         if lacks:
             raise WarehouseError(

@@ -13,6 +13,8 @@ from analytics.lake.tables import TABLES, Table
 from analytics.warehouse.partitions import create_event_table
 
 SCHEMAS = ("raw", "marts", "serve", "ops")
+FEATURES = "churn_features"
+FEATURE_KEY = ("tenant_id", "listener_id", "as_of_date")
 RUN_STAMP = "ingest_run"  # says which run brought a raw row; in no content hash
 
 _TYPES: dict[type[pl.DataType], str] = {
@@ -97,6 +99,14 @@ def ensure_raw(connection: psycopg.Connection) -> None:
                 table.time,
             )
         ensure_table(connection, "raw", table.name, columns, raw_key(table))
+    ensure_table(connection, "raw", FEATURES, feature_columns(), FEATURE_KEY)
+
+
+def feature_columns() -> dict[str, str]:
+    """The declared feature table, so that dbt finds it before the first features are loaded."""
+    from spark_jobs.churn_columns import polars_schema
+
+    return {name: sql_type(name, dtype) for name, dtype in polars_schema().items()}
 
 
 def raw_key(table: Table) -> tuple[str, ...]:

@@ -47,10 +47,10 @@ def ensure_like_mart(
         for column in there.keys() & columns.keys():
             if there[column] != columns[column]:
                 _retype(connection, name, column, columns[column])
-        _index(connection, name, relation.key, "grain", unique=True)
+        _index(connection, name, relation.grain, "grain", unique=True)
         if relation.time:
             _index(connection, name, ("tenant_id", relation.time), "time")
-        elif not relation.key:
+        elif not relation.grain:
             _index(connection, name, ("tenant_id",), "tenant")
         secure(connection, name)
 

@@ -47,14 +47,20 @@ def model(name: str, parents: tuple[str, ...] = (), checksum: str = "1", **meta:
     }
 
 
-PLAYS = model("fct_plays", ("stg_plays",), publish=True, publish_time="started_at", key=["play_id"])
-LISTENERS = model("dim_listeners", publish=True, key=["listener_id"])
+PLAYS = model(
+    "fct_plays",
+    ("stg_plays",),
+    publish=True,
+    publish_time="started_at",
+    grain=["tenant_id", "play_id"],
+)
+LISTENERS = model("dim_listeners", publish=True, grain=["tenant_id", "listener_id"])
 
 
 @pytest.fixture
 def write_manifest(warehouse: Settings) -> Callable[..., Path]:
     def write(*models: dict) -> Path:
-        path = warehouse.var / "dbt_target" / "manifest.json"
+        path = warehouse.dbt_target / "manifest.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         nodes = {f"model.music.{m['name']}": m for m in models}
         path.write_text(json.dumps({"metadata": {"invocation_id": "inv"}, "nodes": nodes}))
