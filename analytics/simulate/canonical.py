@@ -7,7 +7,9 @@ column names; `drops` and `operational` rename them, `eventsim` writes lines.
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 
+import numpy as np
 import polars as pl
 
 from analytics.simulate.lifecycle import EXPERIMENTS
@@ -36,10 +38,15 @@ EXPERIMENT_NAMES = tuple(name for name, _, _ in EXPERIMENTS)
 VARIANTS = ("control", "treatment")
 
 
-def words(codes: pl.Series, names: tuple[str, ...]) -> pl.Series:
+@cache
+def _named(names: tuple[str, ...]) -> pl.Series:
+    return pl.Series([None, *names], dtype=pl.String)
+
+
+def words(codes: pl.Series | np.ndarray, names: tuple[str, ...]) -> pl.Series:
     """The name of each code; a negative code has none."""
-    known = pl.Series([None, *names], dtype=pl.String)
-    return known.gather((codes.cast(pl.Int64) + 1).clip(0))
+    numbers = codes.to_numpy() if isinstance(codes, pl.Series) else codes
+    return _named(names).gather(np.maximum(numbers.astype(np.int64) + 1, 0))
 
 
 def spelt(arriving: Day, people: People, profile: Profile, start: date) -> Day:
@@ -61,7 +68,7 @@ def countries(profile: Profile) -> tuple[str, ...]:
 
 
 def _plays(rows: pl.DataFrame, people: People, profile: Profile) -> pl.DataFrame:
-    market = pl.Series(people.market[rows["listener"].to_numpy()])
+    market = people.market[rows["listener"].to_numpy()]
     damage = pl.col("damage")
     return rows.select(
         arrived=instant("arrived"),
@@ -104,10 +111,10 @@ def _listeners(rows: pl.DataFrame, people: People, profile: Profile) -> pl.DataF
             "arrived": rows["arrived"],
             "listener_id": who + 1,
             "signed_up_at": people.signed_up_ms[who],
-            "country": words(pl.Series(people.market[who]), countries(profile)),
-            "gender": words(pl.Series(people.gender[who]), GENDERS),
+            "country": words(people.market[who], countries(profile)),
+            "gender": words(people.gender[who], GENDERS),
             "birth_year": pl.Series(people.birth_year[who]).replace(0, None),
-            "acquisition_channel": words(pl.Series(people.acquisition[who]), ACQUISITION),
+            "acquisition_channel": words(people.acquisition[who], ACQUISITION),
             "updated_at": rows["at"],
         }
     ).with_columns(

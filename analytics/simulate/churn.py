@@ -14,7 +14,7 @@ from analytics.simulate.words import FAMILY, FREE
 
 HORIZON_DAYS = 28
 
-BY_SATISFACTION = -1.35
+BY_SATISFACTION = -1.6
 BY_FAILED = 0.9
 BY_COMPLAINT = 0.6
 BY_PRICE_SENSE = 0.25

@@ -48,7 +48,7 @@ def simulate(
     late: Annotated[float, typer.Option(help="share of events one to three days late")] = 0.01,
     duplicates: Annotated[float, typer.Option(help="share of events sent twice")] = 0.005,
     damaged: Annotated[float, typer.Option(help="share of plays that arrive broken")] = 0.0005,
-    bots: Annotated[float, typer.Option(help="share of accounts that are bots")] = 0.004,
+    bots: Annotated[float, typer.Option(help="share of accounts that are bots")] = 0.003,
     mimicry: Annotated[
         float, typer.Option(help="0: bots behave as bots, 1: as the listeners around them")
     ] = 0.2,

@@ -33,7 +33,7 @@ class SimulationConfig(BaseModel):
     late_share: float = Field(default=0.01, ge=0, le=0.5)
     duplicate_share: float = Field(default=0.005, ge=0, le=0.5)
     damaged_share: float = Field(default=0.0005, ge=0, le=0.5)
-    bot_share: float = Field(default=0.004, ge=0, le=0.5)
+    bot_share: float = Field(default=0.003, ge=0, le=0.5)
     bot_mimicry: float = Field(
         default=0.2,
         ge=0,

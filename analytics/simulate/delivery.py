@@ -110,7 +110,7 @@ def counts(arriving: Day, day: object) -> pl.DataFrame:
     for table, frame in arriving.items():
         entry: dict[str, object] = {"arrived_on": day, "table": table, "rows": len(frame)}
         travels = table in TRAVELS
-        entry["late"] = int(frame["late"].sum()) if travels else 0
+        entry["late"] = int((frame["late"] & ~frame["doubled"]).sum()) if travels else 0
         entry["duplicates"] = int(frame["doubled"].sum()) if travels else 0
         for code, name in enumerate(DAMAGES[1:], start=1):
             entry[name] = int((frame["damage"] == code).sum()) if travels else 0

@@ -5,17 +5,15 @@ sessionId, itemInSession, page, auth, method, status, level, location, userAgent
 lastName, firstName, gender, registration (epoch ms). Further fields, optional
 for a reader, stand beside them:
 
-- every line: country, platform
+- every line: country, platform, birthYear, acquisitionChannel
 - NextSong: artist, song, length (seconds, the track's) as in eventsim, and
   trackId, listenedMs, skipped, shuffle, offline, source, reasonEnd
 - Submit Registration, Submit Upgrade, Submit Downgrade, Cancellation
-  Confirmation: planFrom, planTo (free, premium, family or null); the first of
-  them also birthYear and acquisitionChannel
-- Update Profile, a listener's later change: birthYear, acquisitionChannel
+  Confirmation: planFrom, planTo (free, premium, family or null)
 - Error after a refused charge: reason = "payment_failed"
 
 Pages beside these: Home, Thumbs Up, Thumbs Down, Add to Playlist, Roll Advert,
-Upgrade, Downgrade, Help, Error, Settings, Logout. The fields of a listener or a
+Upgrade, Downgrade, Help, Error, Settings, Logout, Update Profile. The fields of a listener or a
 track are rendered once and reused, so a day costs a few concatenations.
 """
 
@@ -23,6 +21,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -76,6 +75,7 @@ def _fields(**values: object) -> str:
     return "," + json.dumps(values, ensure_ascii=False, separators=(",", ":"))[1:-1]
 
 
+@cache
 def _page(page: str, plan: int, **more: object) -> str:
     status = 404 if page == "Error" else 200 if METHODS.get(page) == "GET" else 307
     status = 200 if page == "NextSong" else status
@@ -84,6 +84,11 @@ def _page(page: str, plan: int, **more: object) -> str:
     return _fields(
         page=page, auth=auth, method=METHODS.get(page, "PUT"), status=status, level=level, **more
     )
+
+
+@cache
+def _device(platform: int) -> str:
+    return _fields(platform=PLATFORMS[platform], userAgent=AGENTS[platform])
 
 
 _PLAY_SHAPES = list(
@@ -177,8 +182,7 @@ class EventsimWriter:
                 planFrom=None if old == GONE else PLANS[old],
                 planTo=None if new == GONE else PLANS[new],
             )  # fmt: skip
-            more = self._about(who) if kind == 0 else ""
-            lines.append(self._loose(at, who, shown + more))
+            lines.append(self._loose(at, who, shown))
         return pl.DataFrame({"at": rows["at"], "line": pl.Series(lines, dtype=pl.String)})
 
     def _profiles(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -187,28 +191,18 @@ class EventsimWriter:
         opening = rows["at"].to_numpy() % 86_400_000 < 1000
         changed = rows.filter(~new & ~pl.Series(opening, dtype=pl.Boolean))
         lines = [
-            self._loose(
-                at,
-                who,
-                _page("Update Profile", max(int(self.people.plan[who]), 0)) + self._about(who),
-            )
+            self._loose(at, who, _page("Update Profile", max(int(self.people.plan[who]), 0)))
             for at, who in changed.select("at", "listener").iter_rows()
         ]
         return pl.DataFrame({"at": changed["at"], "line": pl.Series(lines, dtype=pl.String)})
 
     def _loose(self, at: int, who: int, rest: str) -> str:
         """A line outside any listening session; its session is the second it happens in."""
-        platform = int(self.people.platform[who])
-        device = _fields(platform=PLATFORMS[platform], userAgent=AGENTS[platform])
+        device = _device(int(self.people.platform[who]))
         place = f'{{"ts":{at},"sessionId":{at // 1000},"itemInSession":0'
         return place + self.listeners[who] + rest + device + "}"
 
     # ------------------------------------------------------------ fragments
-
-    def _about(self, who: int) -> str:
-        year = int(self.people.birth_year[who])
-        channel = ACQUISITION[self.people.acquisition[who]]
-        return _fields(birthYear=year or None, acquisitionChannel=channel)
 
     def _meet(self, rows: pl.DataFrame) -> None:
         """Render listeners and tracks that are new, and listeners that changed."""
@@ -235,6 +229,8 @@ class EventsimWriter:
             registration=int(people.signed_up_ms[who]),
             location=f"{market.city}, {market.country}",
             country=market.country,
+            birthYear=int(people.birth_year[who]) or None,
+            acquisitionChannel=ACQUISITION[people.acquisition[who]],
         )
 
     def _track(self, track: int) -> str:

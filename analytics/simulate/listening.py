@@ -82,7 +82,7 @@ def sessions(
     who = np.flatnonzero(opens)
     mood = people.satisfaction[who]
     often = 1 + draw.poisson(0.28 * np.exp(0.25 * mood + 0.4 * people.engagement[who]))
-    often = np.where(as_bot[who], 4 + draw.poisson(2.0, len(who)), often)
+    often = np.where(as_bot[who], 3 + draw.poisson(1.5, len(who)), often)
     listener = np.repeat(who, often)
     bot = as_bot[listener]
     n = len(listener)
@@ -97,7 +97,7 @@ def sessions(
 
     length = 6.2 * np.exp(0.12 * people.satisfaction[listener]) * (DRIFT_PLAYS if drifting else 1)
     plays = 1 + np.minimum(draw.exponential(length - 1), 90).astype(np.int64)
-    plays = np.where(bot, 15 + draw.poisson(8.0, n), plays)
+    plays = np.where(bot, 10 + draw.poisson(5.0, n), plays)
     usual = draw.random(n) < 0.85
     platform = np.where(usual, people.platform[listener], draw.integers(0, 5, n))
     platform = np.where(bot, WEB, platform)

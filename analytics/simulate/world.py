@@ -214,7 +214,7 @@ class World:
 
     def _numbered(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
         first = self._take(table, len(rows))
-        return rows.with_columns(number=pl.int_range(first, first + len(rows), eager=True))
+        return rows.with_columns(pl.Series("number", np.arange(first, first + len(rows))))
 
     def _take(self, table: str, n: int) -> int:
         """The first of n new numbers."""

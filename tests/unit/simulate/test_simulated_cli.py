@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from analytics.errors import AnalyticsError, SettingsError, StackError
+from analytics.simulate.cli import app
+
+SMALL = ["--days", "2", "--listeners", "60", "--without", "nordic_beats"]
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_it_writes_files_and_closes_with_a_table(tmp_path):
+    result = run(*SMALL, "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "indie_radio" in result.output
+    assert (tmp_path / "landing/indie_radio/plays/2025-01-02.parquet").exists()
+    assert (tmp_path / "truth/indie_radio/counts.parquet").exists()
+
+
+def test_until_counts_the_last_day_in(tmp_path):
+    run(*SMALL, "--until", "2025-01-03", "--out", str(tmp_path))
+    assert len(list((tmp_path / "landing/indie_radio/plays").iterdir())) == 3
+
+
+def test_help_shows_examples():
+    assert "analytics simulate --until" in run("--help").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        (["--tenants", "nobody"], AnalyticsError, "no tenant 'nobody'"),
+        (["--start", "yesterday"], AnalyticsError, "'yesterday' is not a day"),
+        (["--drift", "indie_radio:soon"], AnalyticsError, "'soon' is not a day"),
+        (["--drift", "nobody:2025-01-01"], AnalyticsError, "write TENANT:DATE"),
+        (["--late", "2"], SettingsError, "late_share"),
+        (["--until", "2024-12-01"], SettingsError, "days"),
+    ],
+)
+def test_bad_options_are_refused_by_name(tmp_path, arguments, error, says):
+    result = run(*arguments, "--without", "nordic_beats", "--out", str(tmp_path))
+    assert isinstance(result.exception, error)
+    assert says in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_operational_database_that_is_not_up_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANALYTICS_VAR_DIR", str(tmp_path))
+    result = run("--tenants", "nordic_beats", "--out", str(tmp_path))
+    assert isinstance(result.exception, StackError)
+    assert "analytics up" in str(result.exception)
+    assert "--without nordic_beats" in str(result.exception)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+
+from analytics.simulate.run import simulate
+from analytics.simulate.world import World
+from tests.unit.simulate.small_worlds import START, small
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest()
+        for f in sorted(folder.rglob("*"))
+        if f.is_file()
+    }
+
+
+def test_equal_configs_write_equal_bytes_and_leave_no_half_file(tmp_path):
+    for name in ("one", "two"):
+        simulate(small(3), tmp_path / name / "landing", tmp_path / name / "truth")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert len(contents(tmp_path / "one" / "landing")) == 3 * (7 + 10)
+    assert not [f for f in (tmp_path / "one").rglob(".*") if f.is_file()]
+
+
+def test_more_days_leave_the_bytes_of_the_earlier_ones(tmp_path):
+    simulate(small(4), tmp_path / "short", tmp_path / "t")
+    simulate(small(7), tmp_path / "long", tmp_path / "t")
+    short, long = contents(tmp_path / "short"), contents(tmp_path / "long")
+    assert len(long) == len(short) * 7 / 4
+    assert {name: long[name] for name in short} == short
+
+
+def test_a_drift_to_come_leaves_the_days_before_it_as_they_were(tmp_path):
+    since = START + timedelta(days=3)
+    simulate(small(4), tmp_path / "calm", tmp_path / "t")
+    simulate(small(4, drift={"indie_radio": since}), tmp_path / "drifting", tmp_path / "t")
+    calm, drifting = contents(tmp_path / "calm"), contents(tmp_path / "drifting")
+    differing = {name for name in calm if calm[name] != drifting[name]}
+    assert differing
+    assert all(name.startswith("indie_radio/") and f"/{since}." in name for name in differing)
+
+
+def test_a_tenant_writes_the_same_alone_and_beside_others(tmp_path):
+    both = small(2)
+    simulate(both, tmp_path / "both", tmp_path / "t")
+    alone = both.model_copy(update={"tenants": both.tenants[1:]})
+    simulate(alone, tmp_path / "alone", tmp_path / "t")
+    assert contents(tmp_path / "alone/indie_radio") == contents(tmp_path / "both/indie_radio")
+
+
+def test_other_seeds_and_other_tenants_live_other_days():
+    config = small(1)
+    first, second = (World(config, p).step()["plays"] for p in config.tenants)
+    assert not first.head(50).equals(second.head(50))
+    other = World(config.model_copy(update={"seed": 1}), config.tenants[0]).step()["plays"]
+    assert not first.head(50).equals(other.head(50))
