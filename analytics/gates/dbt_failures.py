@@ -22,6 +22,7 @@ from psycopg import sql
 from analytics.errors import GateFailed
 from analytics.settings import Settings
 from analytics.warehouse import connect, read
+from analytics.warehouse.prepare import alone
 
 EVERY_TENANT = "*"
 FAILED = {"fail": "critical", "warn": "warning"}
@@ -40,7 +41,6 @@ create table if not exists ops.dbt_test_failures (
     primary key (tenant_id, test_id)
 )
 """
-_LOCK = "select pg_advisory_xact_lock(hashtext('ops.dbt_test_failures'))"
 _DROP_RETOLD = "delete from ops.dbt_test_failures where test_id = any(%s) or not test_id = any(%s)"
 _INSERT = "insert into ops.dbt_test_failures values (%s, %s, %s, %s, %s, %s, %s, %s)"
 _OF_TENANT = """
@@ -73,8 +73,7 @@ def record(
     run_results, manifest = _artifact(run_results_path), _artifact(manifest_path)
     known = {k: node for k, node in manifest["nodes"].items() if k.startswith("test.")}
     results = [r for r in run_results["results"] if r["unique_id"].startswith("test.")]
-    with connect(settings) as connection:
-        connection.execute(_LOCK)
+    with connect(settings, autocommit=True) as connection, alone(connection):
         connection.execute(_TABLE)
         failures = [
             failure
@@ -91,10 +90,15 @@ def record(
 
 
 def dbt_failures(settings: Settings, tenant_id: str) -> pl.DataFrame:
-    """The tests that do not hold for this tenant, with severity, count, message, description."""
-    with connect(settings) as connection:
-        connection.execute(_LOCK)
-        connection.execute(_TABLE)
+    """The tests that do not hold for this tenant, with severity, count, message, description.
+
+    Raises GateFailed when no test was ever recorded.
+    """
+    if read(settings, "select to_regclass('ops.dbt_test_failures') is null as absent")["absent"][0]:
+        raise GateFailed(
+            "dbt's tests were never recorded, so nothing says that the marts are sound; run "
+            "`dbt test --store-failures` by the transform DAG first"
+        )
     return read(settings, _OF_TENANT, {"tenant_id": tenant_id})
 
 
