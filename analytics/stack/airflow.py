@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import subprocess
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg
@@ -35,6 +36,7 @@ def airflow_environment(settings: Settings, addresses: Endpoints | None = None) 
             "executor": "LocalExecutor",
             "parallelism": settings.analytics_workers,
             "dags_folder": PROJECT / "dags",
+            "plugins_folder": PROJECT / "dags" / "plugins",
             "load_examples": False,
             "dags_are_paused_at_creation": False,
             "default_timezone": "utc",
@@ -88,6 +90,7 @@ def airflow_environment(settings: Settings, addresses: Endpoints | None = None) 
     cores = os.cpu_count() or 1
     return environment | {
         "AIRFLOW_HOME": str(home),
+        "ANALYTICS_SCHEDULE_FROM": _schedule_from(settings).isoformat(),
         "OMP_NUM_THREADS": str(max(1, cores // settings.analytics_workers)),
     }
 
@@ -107,7 +110,6 @@ def commands(python: str, addresses: Endpoints) -> dict[str, list[str]]:
 def prepare(settings: Settings) -> None:
     """Make the home folder and the file of logins."""
     (settings.var / "airflow" / "logs").mkdir(parents=True, exist_ok=True)
-    (settings.var / "airflow" / "plugins").mkdir(exist_ok=True)
     file = _password_file(settings)
     logins = json.dumps({ADMIN: secret(settings.secrets, "airflow_admin")}) + "\n"
     if not file.exists() or file.read_text() != logins:
@@ -136,6 +138,20 @@ def migrate(settings: Settings, server: Postgres, python: str, environment: dict
     if done.returncode:
         raise StackError(f"`airflow db migrate` failed; see {log}")
     record.write_text(f"{version} {_revision(server)}")
+
+
+def _schedule_from(settings: Settings) -> date:
+    """The day this stack was first brought up, unless the settings name one.
+
+    The daily schedule begins there: days before it are asked for by hand or by a backfill.
+    """
+    if settings.analytics_schedule_from:
+        return settings.analytics_schedule_from
+    record = settings.var / "stack" / "schedule_from"
+    if not record.exists():
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(datetime.now(UTC).date().isoformat())
+    return date.fromisoformat(record.read_text())
 
 
 def _revision(server: Postgres) -> str:

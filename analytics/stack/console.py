@@ -29,16 +29,18 @@ def up(settings: Settings, out: Console) -> None:
         at = stack.up(settings, progress.say)
     out.print(f"[green]✓[/] the stack is up ({time.monotonic() - started:.0f} s)")
     secrets = settings.secrets.resolve()
-    table = Table(box=None, pad_edge=False)
-    for column in ("service", "where", "user", "password in"):
-        table.add_column(column, overflow="fold")
-    table.add_row("Airflow", at.airflow_url, "admin", str(secrets / "airflow_admin"))
-    table.add_row("MLflow", at.mlflow_url, "admin", str(secrets / "mlflow_admin"))
-    table.add_row("docs", at.docs_url, "", "")
+    lines = {
+        "Airflow": f"{at.airflow_url}  user admin, password in {secrets / 'airflow_admin'}",
+        "MLflow": f"{at.mlflow_url}  user admin, password in {secrets / 'mlflow_admin'}",
+        "docs": at.docs_url,
+    }
     if settings.analytics_warehouse_dsn is None:
-        where = f"127.0.0.1:{at.postgres_port}/warehouse"
-        table.add_row("warehouse", where, "warehouse_pipeline", str(secrets / "warehouse_pipeline"))
-    out.print(table)
+        lines["warehouse"] = (
+            f"127.0.0.1:{at.postgres_port}/warehouse  user warehouse_pipeline, "
+            f"password in {secrets / 'warehouse_pipeline'}"
+        )
+    for name, line in lines.items():
+        out.print(f"  {name:<10} {escape(line)}", soft_wrap=True, highlight=False)
 
 
 def down(settings: Settings, out: Console) -> None:

@@ -71,7 +71,7 @@ def down(settings: Settings, progress: Progress | None = None) -> None:
             say(POSTGRES, "stopping")
             supervisor.stop(POSTGRES)
             supervisor.shut_down()
-            _wait_until(lambda: not supervisor.is_alive(), 20)
+            _wait_until(lambda: not processes.ours(settings), 10)
         left = processes.ours(settings)
         if left:
             say("leftovers", "stopping")
@@ -167,12 +167,14 @@ def _start_others(
         say("api-server", "migrating")
         environment = next(p.environment for p in programs if p.name == "scheduler")
         airflow.migrate(settings, server, sys.executable, {**_inherited(), **environment})
+        parsed.result()  # the dag-processor draws `transform` from the manifest
         for program in programs:
             if program.name in airflow_names:
                 supervisor.run(program.name)
 
-    with ThreadPoolExecutor(2) as pool:
-        steps = [pool.submit(airflow_services), pool.submit(_prepare_warehouse, settings)]
+    with ThreadPoolExecutor(3) as pool:
+        parsed = pool.submit(_parse_dbt, settings)
+        steps = [pool.submit(airflow_services), pool.submit(_prepare_warehouse, settings), parsed]
         done, _ = wait(steps, return_when=FIRST_EXCEPTION)
         for step in done:
             step.result()
@@ -182,6 +184,12 @@ def _prepare_warehouse(settings: Settings) -> None:
     from analytics import warehouse
 
     warehouse.prepare(settings)
+
+
+def _parse_dbt(settings: Settings) -> None:
+    from analytics.warehouse import dbt
+
+    dbt.parse(settings)
 
 
 def _await_health(

@@ -83,7 +83,7 @@ def services(settings: Settings, addresses: Endpoints) -> list[Service]:
             stop_seconds=60,
         )
     ]
-    of_airflow = base | airflow.airflow_environment(settings, addresses)
+    of_airflow = base | airflow.airflow_environment(settings, addresses) | _dbt(settings)
     for name, command in airflow.commands(python, addresses).items():
         result.append(
             Service(
@@ -113,6 +113,13 @@ def services(settings: Settings, addresses: Endpoints) -> list[Service]:
         )
     )
     return result
+
+
+def _dbt(settings: Settings) -> dict[str, str]:
+    """The login that `dbt_project/profiles.yml` reads."""
+    from analytics.warehouse import dbt_environment
+
+    return dbt_environment(settings)
 
 
 def run_folder(settings: Settings, name: str) -> Path:

@@ -23,7 +23,7 @@ from analytics.stack import launch
 from analytics.stack.services import Service, run_folder
 
 LONGEST_SOCKET_PATH = 90  # the system's limit is about 104 characters, and supervisor adds its pid
-_STOPPED = ("STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN")
+_STOPPED = ("STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN")  # BACKOFF: between two tries
 _UNREACHABLE = (OSError, xmlrpc.client.ProtocolError)
 
 
@@ -70,7 +70,7 @@ class Supervisor:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
         for service in services:
-            run_folder(self._settings, service.name).mkdir(exist_ok=True)
+            run_folder(self._settings, service.name).mkdir(exist_ok=True, mode=0o700)
             _write_private(self._start_file(service.name), service.specification())
         _write_private(self.folder / "supervisord.conf", self.render(services))
 
@@ -148,7 +148,10 @@ stdout_logfile_backups=1
         """Let the living daemon take the written configuration; what changed is stopped."""
         [[added, changed, removed]] = self._ask("reloadConfig")
         for name in (*changed, *removed):
+            self.stop(name, wait=False)
+        for name in (*changed, *removed):
             self.stop(name)
+            self._wait_until_stopped(name)
             self._ask("removeProcessGroup", name)
         for name in (*added, *changed):
             self._ask("addProcessGroup", name)
@@ -181,6 +184,13 @@ stdout_logfile_backups=1
     def stop(self, name: str, wait: bool = True) -> None:
         with contextlib.suppress(xmlrpc.client.Fault):  # not running
             self._ask("stopProcess", name, wait)
+
+    def _wait_until_stopped(self, name: str, seconds: float = 90) -> None:
+        deadline = time.monotonic() + seconds
+        while self.states()[name].word not in _STOPPED:
+            if time.monotonic() > deadline:
+                raise StackError(f"{name} does not stop; run `analytics down`, then `analytics up`")
+            time.sleep(0.1)
 
     def tail(self, name: str, lines: int = 15) -> str:
         """The last lines a service wrote."""

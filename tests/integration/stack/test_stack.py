@@ -1,0 +1,170 @@
+"""The whole stack, really running: closed to others, started once, healed after kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import time
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from analytics import stack as local_stack
+from analytics.errors import StackError
+from analytics.secrets import secret
+from analytics.stack import AirflowClient, processes
+
+pytestmark = pytest.mark.integration
+
+
+def pids(settings):
+    return {one.service: one.pid for one in local_stack.status(settings)}
+
+
+def kill(pid):
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+
+
+def test_every_service_is_healthy_and_says_where_it_is(stack):
+    now = {one.service: one for one in local_stack.status(stack)}
+    assert set(now) == {
+        "postgres", "api-server", "scheduler", "dag-processor", "triggerer", "mlflow", "docs",
+    }  # fmt: skip
+    assert {one.state for one in now.values()} == {"healthy"}
+    assert all(one.memory_mb > 0 for one in now.values())
+    assert now["mlflow"].url == local_stack.endpoints(stack).mlflow_url
+
+
+def test_it_listens_on_loopback_only(stack):
+    addresses = {
+        connection.laddr.ip
+        for process in processes.ours(stack)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses == {"127.0.0.1"}
+
+
+def test_passwords_are_private_files_and_stand_in_no_command_line_or_log(stack):
+    passwords = []
+    for file in stack.secrets.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+        passwords.append(file.read_text())
+    shown = [" ".join(p.cmdline()) for p in processes.ours(stack)]
+    shown += [log.read_text() for log in (stack.var / "stack" / "logs").iterdir()]
+    assert not [p for p in passwords for text in shown if p in text]
+
+
+def test_a_second_up_is_quick_and_starts_nothing(stack):
+    before = pids(stack)
+    started = time.monotonic()
+    local_stack.up(stack)
+    assert time.monotonic() - started < 30
+    assert pids(stack) == before
+
+
+@pytest.mark.parametrize(
+    ("user", "password_name", "database"),
+    [
+        ("mlflow", "mlflow_db", "airflow"),
+        ("airflow", "airflow_db", "warehouse"),
+        ("warehouse_pipeline", "warehouse_pipeline", "mlflow"),
+        ("t1_ops", "t1_ops", "warehouse"),
+        ("t1_ops", "t1_ops", "postgres"),
+    ],
+)
+def test_the_owner_of_one_database_cannot_enter_another(stack, user, password_name, database):
+    dsn = local_stack.postgres_of(stack).dsn(database, user, secret(stack.secrets, password_name))
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(dsn)
+
+
+def test_a_tenants_simulated_system_can_be_entered_by_the_dsn_in_its_secret(stack):
+    with psycopg.connect((stack.secrets / "t1_ops_dsn").read_text()) as connection:
+        row = connection.execute("select current_database(), current_user").fetchone()
+    assert row == ("t1_ops", "t1_ops")
+
+
+def test_a_wrong_password_is_refused_by_the_server(stack):
+    guess = "postgres"
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(local_stack.postgres_of(stack).dsn(password=guess))
+
+
+def test_mlflow_shows_nothing_without_a_login(stack):
+    url = f"{local_stack.endpoints(stack).mlflow_url}/api/2.0/mlflow/experiments/search"
+    body = {"max_results": 1}
+    assert httpx.post(url, json=body).status_code == 401
+    login = ("admin", secret(stack.secrets, "mlflow_admin"))
+    assert httpx.post(url, json=body, auth=login).status_code == 200
+
+
+def test_airflow_takes_the_generated_password_and_no_other(stack):
+    url = f"{local_stack.endpoints(stack).airflow_url}/auth/token"
+    assert httpx.post(url, json={"username": "admin", "password": "admin"}).status_code == 401
+    with AirflowClient(stack) as client:
+        pool = client.request("GET", "/pools/training")
+    assert pool["slots"] == 1
+
+
+def test_the_client_logs_in_again_when_its_token_is_refused(stack):
+    with AirflowClient(stack) as client:
+        client._token = "worn out"  # noqa: S105 - a token that the server refuses
+        assert client.dags() is not None
+
+
+def test_an_unknown_dag_gives_airflows_own_words(stack):
+    with AirflowClient(stack) as client, pytest.raises(StackError, match=r"404.*nowhere"):
+        client.trigger("nowhere")
+
+
+def test_a_taken_port_is_named_before_anything_is_touched(stack):
+    before = pids(stack)
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        changed = stack.model_copy(update={"analytics_mlflow_port": port})
+        with pytest.raises(StackError, match=rf"port {port} is taken.*ANALYTICS_MLFLOW_PORT"):
+            local_stack.up(changed)
+    assert pids(stack) == before
+
+
+def test_a_full_disk_is_said_so(stack, monkeypatch):
+    monkeypatch.setattr("analytics.stack.lifecycle.LEAST_FREE_BYTES", 2**60)
+    with pytest.raises(StackError, match=r"nearly full.*make room"):
+        local_stack.up(stack)
+
+
+def test_up_heals_killed_services(stack):
+    before = pids(stack)
+    kill(before["mlflow"])
+    kill(before["postgres"])
+    kill(before["scheduler"])
+    local_stack.up(stack)
+    after = pids(stack)
+    assert all(one.is_healthy for one in local_stack.status(stack))
+    assert not {before[name] for name in ("mlflow", "postgres", "scheduler")} & set(after.values())
+
+
+def test_up_heals_a_killed_supervisor_and_a_pid_file_whose_pid_was_given_away(stack):
+    at = local_stack.endpoints(stack)
+    orphans = {p.pid for p in processes.ours(stack)}
+    kill(int((stack.var / "stack" / "supervisord.pid").read_text()))
+    kill(pids(stack)["postgres"] or _postmaster(stack))
+    lock = local_stack.postgres_of(stack).data / "postmaster.pid"
+    lock.write_text(lock.read_text().replace(lock.read_text().split("\n")[0], str(os.getpid()), 1))
+    local_stack.up(stack)
+    assert local_stack.endpoints(stack) == at
+    assert all(one.is_healthy for one in local_stack.status(stack))
+    assert not orphans & {p.pid for p in processes.ours(stack)}
+
+
+def _postmaster(settings):
+    lock = local_stack.postgres_of(settings).data / "postmaster.pid"
+    return int(lock.read_text().split("\n")[0])

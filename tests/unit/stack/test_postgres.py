@@ -1,0 +1,45 @@
+import os
+import stat
+
+from analytics.stack.postgres import Postgres
+
+
+def a_server_with_lock(tmp_path, pid):
+    server = Postgres(tmp_path, 5001, "x")
+    (tmp_path / "postgres.home").write_text("postgres")
+    server.data.mkdir(parents=True)
+    lock = server.data / "postmaster.pid"
+    lock.write_text(f"{pid}\n/elsewhere\n")
+    return server, lock
+
+
+def test_a_pid_file_whose_pid_a_stranger_got_is_cleared(tmp_path):
+    server, lock = a_server_with_lock(tmp_path, os.getpid())
+    server.clear_stale_lock()
+    assert not lock.exists()
+
+
+def test_a_pid_file_cut_short_by_a_power_failure_is_cleared(tmp_path):
+    server, lock = a_server_with_lock(tmp_path, "")
+    server.clear_stale_lock()
+    assert not lock.exists()
+
+
+def test_the_pid_file_of_a_running_server_stays(postgres):
+    postgres.clear_stale_lock()
+    assert (postgres.data / "postmaster.pid").exists()
+
+
+def test_the_home_moves_with_var(tmp_path):
+    old = Postgres(tmp_path / "var", 5001, "x")
+    inside = old.home().is_relative_to(tmp_path)
+    (tmp_path / "var").rename(tmp_path / "moved")
+    moved = Postgres(tmp_path / "moved", 5001, "x").home()
+    assert moved == (tmp_path / "moved" / "postgres" if inside else old.home())
+
+
+def test_preparing_twice_changes_nothing(postgres):
+    before = (postgres.data / "PG_VERSION").stat().st_mtime_ns
+    postgres.prepare()
+    assert (postgres.data / "PG_VERSION").stat().st_mtime_ns == before
+    assert not stat.S_IMODE(postgres.data.stat().st_mode) & 0o077

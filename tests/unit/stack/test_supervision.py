@@ -1,0 +1,98 @@
+import configparser
+import stat
+
+import pytest
+
+from analytics.secrets import secret
+from analytics.settings import load_settings
+from analytics.stack.addresses import Endpoints
+from analytics.stack.services import Service, services, settings_environment
+from analytics.stack.supervision import Supervisor
+
+AT = Endpoints.of({"postgres": 5001, "airflow": 5002, "mlflow": 5003, "docs": 5004})
+
+
+def a_service(settings, **changes):
+    return Service(
+        **{
+            "name": "docs",
+            "command": ["/bin/true"],
+            "folder": settings.var,
+            "environment": {"PASSWORD": "s3cret %(here)s \"'"},
+            **changes,
+        }
+    )
+
+
+def test_every_service_is_configured_and_restarted_when_it_dies(settings):
+    config = configparser.RawConfigParser()
+    config.read_string(Supervisor(settings).render(services(settings, AT)))
+    programs = [s for s in config.sections() if s.startswith("program:")]
+    assert [p.removeprefix("program:") for p in programs] == [
+        "postgres", "api-server", "scheduler", "dag-processor", "triggerer", "mlflow", "docs",
+    ]  # fmt: skip
+    assert {config[p]["autorestart"] for p in programs} == {"true"}
+
+
+def test_passwords_stand_in_private_start_files_and_nowhere_else(settings):
+    supervisor = Supervisor(settings)
+    programs = services(settings, AT)
+    supervisor.write(programs)
+    passwords = [file.read_text() for file in settings.secrets.iterdir()]
+    assert len(passwords) > 5
+    conf = (supervisor.folder / "supervisord.conf").read_text()
+    commands = " ".join(part for p in programs for part in p.command)
+    assert not [p for p in passwords if p in conf or p in commands]
+    assert not [p for p in passwords if p in repr(programs)]
+    for file in supervisor.folder.rglob("*"):
+        assert not stat.S_IMODE(file.stat().st_mode) & 0o077, file
+
+
+def test_a_changed_environment_changes_the_configuration_though_it_is_not_in_it(settings):
+    supervisor = Supervisor(settings)
+    before = supervisor.render([a_service(settings)])
+    assert before == supervisor.render([a_service(settings)])
+    assert before != supervisor.render([a_service(settings, environment={"PASSWORD": "other"})])
+
+
+def test_a_percent_sign_in_a_path_is_not_expanded(make_settings, tmp_path):
+    odd = tmp_path / "50%(here)s off"
+    conf = Supervisor(make_settings(analytics_var_dir=odd)).render([])
+    assert "50%%(here)s off" in conf
+
+
+def test_a_path_too_long_for_a_socket_gets_a_private_short_one(make_settings, tmp_path):
+    deep = tmp_path / ("d" * 100)
+    socket = Supervisor(make_settings(analytics_var_dir=deep)).socket
+    assert len(str(socket)) < 100
+    assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+    socket.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"analytics_workers": 3, "ml_gpu_enabled": False},
+        {"analytics_warehouse_dsn": "postgresql://u:p'\"%@h/d"},
+    ],
+)
+def test_a_service_builds_the_same_settings(make_settings, changes):
+    settings = make_settings(**changes)
+    assert load_settings(settings_environment(settings), dotenv=None) == settings
+
+
+def test_airflow_tasks_share_the_cores(make_settings):
+    environment = {
+        s.name: s.environment for s in services(make_settings(analytics_workers=4096 // 4), AT)
+    }
+    assert environment["scheduler"]["OMP_NUM_THREADS"] == "1"
+    assert environment["scheduler"]["AIRFLOW__CORE__PARALLELISM"] == "1024"
+
+
+def test_a_secret_survives_the_way_into_the_process(settings):
+    assert secret(settings.secrets, "airflow_db") in next(
+        s.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+        for s in services(settings, AT)
+        if s.name == "scheduler"
+    )
