@@ -1,0 +1,1 @@
+"""A multi-tenant music service with known truth. See docs/simulator.md."""

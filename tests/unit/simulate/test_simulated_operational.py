@@ -53,8 +53,8 @@ def test_all_ten_tables_hold_what_the_truth_counts(dsn, tmp_path):
     plays = counts.filter(pl.col("table") == "plays").sum()
     with psycopg.connect(dsn) as connection:
         found = connection.execute(
-            "SELECT count(*) FILTER (WHERE listened_ms < 0), count(*) FILTER (WHERE account_id IS NULL),"
-            " count(*) FILTER (WHERE started_at > '2099-01-01'), count(*) - count(DISTINCT id)"
+            "SELECT count(*) FILTER (WHERE listened_ms < 0),"
+            " count(*) FILTER (WHERE account_id IS NULL), count(*) FILTER (WHERE started_at > '2099-01-01'), count(*) - count(DISTINCT id)"
             " FROM app.plays"
         ).fetchone()
     assert found == (
@@ -86,6 +86,6 @@ def test_every_row_is_recorded_after_it_happened_and_on_a_day_of_the_run(dsn, tm
 
 
 def test_a_wrong_password_says_which_database(dsn, tmp_path):
-    wrong = psycopg.conninfo.make_conninfo(dsn, password="not it")
+    wrong = psycopg.conninfo.make_conninfo(dsn, password="not it")  # noqa: S106
     with pytest.raises(StackError, match="nordic_beats cannot be reached"):
         live(wrong, tmp_path, 1)

@@ -89,16 +89,13 @@ def test_a_quarter_of_plays_is_skipped_and_the_popular_tracks_lead(quarter):
 
 def test_listening_follows_the_clock_of_each_zone(quarter):
     _, folder = quarter
-    hours = (
-        spins(folder)
-        .filter(pl.col("country_code") == "CA")
-        .with_columns(
-            at=pl.from_epoch("played_at", time_unit="ms")
-            .dt.replace_time_zone("UTC")
-            .dt.convert_time_zone("America/Toronto")
-            .dt.hour()
-        )
+    people = pl.read_parquet(folder / "truth/indie_radio/listeners.parquet")
+    bots = people.filter("is_bot")["listener_id"]  # they play day and night
+    canadians = spins(folder).filter(
+        pl.col("country_code") == "CA", ~pl.col("member_no").is_in(bots.implode())
     )
+    at = pl.from_epoch("played_at", time_unit="ms").dt.replace_time_zone("UTC")
+    hours = canadians.with_columns(at=at.dt.convert_time_zone("America/Toronto").dt.hour())
     evening = hours.filter(pl.col("at").is_between(17, 20)).height
     night = hours.filter(pl.col("at").is_between(2, 5)).height
     assert evening > 4 * night
