@@ -104,7 +104,7 @@ def _files_of(
     from pyspark.sql import functions as F
 
     snapshot = DeltaTable(uri(settings, "silver", table), version=at)
-    files = snapshot.file_uris(partition_filters=[("tenant_id", "=", tenant_id)])
+    files = snapshot.file_uris(file_pruning_predicate=[("tenant_id", "=", tenant_id)])
     inside = {name: kind for name, kind in spark_columns(table).items() if name != "tenant_id"}
     frame = spark.read.schema(_ddl(inside)).parquet(*files) if files else empty(spark, inside)
     return frame.withColumn("tenant_id", F.lit(tenant_id))
