@@ -59,28 +59,29 @@ def write(
     predicate: str | None = None,
     partition_by: list[str] | None = None,
     commit: CommitProperties | None = None,
-) -> int:
-    """Append, or with a predicate replace the rows it selects; gives the new version."""
+) -> None:
+    """Append to a table, or with a predicate replace the rows it selects.
+
+    A location instead of a table means that no table was there when the caller
+    looked; one that appeared since makes this fail, for `retrying` to look again.
+    """
     if isinstance(target, str):
         _make_folder(target)
-    if predicate is None or (isinstance(target, str) and open_table(target) is None):
         write_deltalake(
-            target, data, mode="append", partition_by=partition_by, commit_properties=commit
+            target, data, mode="error", partition_by=partition_by, commit_properties=commit
         )
+    elif predicate is None:
+        write_deltalake(target, data, mode="append", commit_properties=commit)
     else:
         write_deltalake(
             target, data, mode="overwrite", predicate=predicate, commit_properties=commit
         )
-    if isinstance(target, DeltaTable):
-        target.update_incremental()
-        return target.version()
-    return DeltaTable(target).version()
 
 
 def upsert(
     table: DeltaTable, rows: pl.DataFrame, *, tenant_id: str, key: str, commit: CommitProperties
-) -> int:
-    """Put rows in by key within one tenant, in one commit; gives the new version.
+) -> None:
+    """Put rows in by key within one tenant, in one commit.
 
     The predicate holds the tenant as a literal, so tenants never conflict.
     """
@@ -99,8 +100,6 @@ def upsert(
         .when_not_matched_insert_all()
         .execute()
     )
-    table.update_incremental()
-    return table.version()
 
 
 def retrying(step: Callable[[], T]) -> T:

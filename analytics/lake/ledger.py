@@ -73,4 +73,6 @@ def record(settings: Settings, lines: list[dict[str, Any]]) -> None:
     ]
     rows = pl.DataFrame(typed, schema=COLUMNS, orient="row")
     uri = paths.ledger(settings)
-    delta.retrying(lambda: delta.write(uri, rows, partition_by=["tenant_id"]))
+    delta.retrying(
+        lambda: delta.write(delta.open_table(uri) or uri, rows, partition_by=["tenant_id"])
+    )

@@ -12,10 +12,10 @@ PIECE = 16 << 20  # bytes read at a time
 RAW_WIDTH = 4000
 
 
-def pieces(file: IO[bytes], size: int = PIECE) -> Iterator[tuple[int, list[bytes]]]:
+def pieces(file: IO[bytes]) -> Iterator[tuple[int, list[bytes]]]:
     """(number of the first line, from 0, and some whole lines) until the file ends."""
     number, rest = 0, b""
-    while chunk := file.read(size):
+    while chunk := file.read(PIECE):
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
         if lines:

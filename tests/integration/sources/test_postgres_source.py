@@ -1,0 +1,97 @@
+"""A table of a real PostgreSQL, read by its cursor."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from analytics.errors import SchemaError, SourceError
+from analytics.lake import bronze, quarantine, read
+from tests.landing import BOTH_DAYS, DAY_ONE, a_tenant, run, stage
+
+pytestmark = pytest.mark.integration
+DATABASE = "source_tests"
+TICKETS = {
+    "name": "tickets", "format": "postgres", "table": "tickets", "dsn_secret": "ops_dsn",
+    "relation": "app.tickets", "cursor": "recorded_at", "owner": "support",
+    "columns": {"ticket_id": "id", "listener_id": "account_id", "opened_at": "opened_at",
+                "body": "body", "satisfaction": "score"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def database(postgres):
+    with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+        connection.execute(f"drop database if exists {DATABASE}")
+        connection.execute(f"create database {DATABASE}")
+    with psycopg.connect(postgres.dsn(DATABASE), autocommit=True) as connection:
+        connection.execute("create schema app")
+        connection.execute(
+            "create table app.tickets (id bigint primary key, account_id bigint, "
+            "opened_at timestamptz, body text, score text, recorded_at timestamptz)"
+        )
+        connection.execute(
+            "insert into app.tickets values "
+            "(1, 1, '2025-01-06 10:00+02', E'two\\nlines, \"quoted\"', '5', '2025-01-06 23:59:59Z'),"
+            "(2, 1, '2025-01-06 10:00Z', '', 'great', '2025-01-06 12:00Z'),"
+            "(3, 2, '2025-01-06 11:00Z', null, null, '2025-01-07 00:00Z')"
+        )
+        yield connection
+
+
+@pytest.fixture
+def settings(make_settings, postgres, database):
+    made = make_settings([a_tenant("t1", TICKETS), a_tenant("t2", TICKETS)])
+    made.secrets.mkdir(parents=True)
+    (made.secrets / "ops_dsn").write_text(postgres.dsn(DATABASE))
+    return made
+
+
+def test_rows_arrive_by_the_day_of_their_cursor_and_a_wrong_type_is_set_aside(settings):
+    assert run(settings, "t1", DAY_ONE, "run").rows["tickets"]["landed"] == 1
+    row = read.scan(settings, "tickets").collect().row(0, named=True)
+    assert (row["ticket_id"], row["body"], row["satisfaction"]) == ("1", 'two\nlines, "quoted"', 5)
+    assert row["opened_at"].hour == 8
+    bad = quarantine.scan(settings, "t1").collect().row(0, named=True)
+    assert (bad["rule"], bad["value"]) == ("type:score", "great")
+
+    assert run(settings, "t1", BOTH_DAYS, "run-2").rows["tickets"]["landed"] == 1
+    assert read.scan(settings, "tickets", "t2").collect().is_empty()
+
+
+def test_a_day_that_did_not_change_is_known_and_one_that_did_replaces_itself(settings, database):
+    run(settings, "t1", BOTH_DAYS, "run-1")
+    assert bronze.extract(settings, "t1", BOTH_DAYS, "run-2").units_read == 0
+
+    database.execute("update app.tickets set score = '4' where id in (1, 2)")
+    again = bronze.extract(settings, "t1", BOTH_DAYS, "run-3")
+    assert (again.units_read, again.units_known, again.rows_rejected) == (1, 1, 0)
+    tickets = stage(settings, "t1", BOTH_DAYS)["tickets"].sort("ticket_id")
+    assert tickets["satisfaction"].to_list() == [4, 4, None]
+
+
+def test_a_wrong_password_is_said_and_the_password_is_not(settings, postgres):
+    dsn = postgres.dsn(DATABASE, password="not-the-password")  # noqa: S106
+    (settings.secrets / "ops_dsn").write_text(dsn)
+    with pytest.raises(SourceError, match=r"t1: source tickets: .*password.*support") as caught:
+        bronze.extract(settings, "t1", DAY_ONE, "run")
+    assert "not-the-password" not in str(caught.value)
+    assert "ops_dsn" in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_said(settings):
+    (settings.secrets / "ops_dsn").write_text("postgresql://u:hidden@127.0.0.1:1/x")
+    with pytest.raises(
+        SourceError, match=r"app.tickets cannot be read: connection failed"
+    ) as caught:
+        bronze.extract(settings, "t1", DAY_ONE, "run")
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_missing_relation_and_a_missing_column_are_named(settings, database):
+    database.execute("alter table app.tickets rename account_id to customer")
+    with pytest.raises(SchemaError, match=r"came without account_id \(our listener_id\).*support"):
+        bronze.extract(settings, "t1", DAY_ONE, "run")
+    database.execute("drop table app.tickets")
+    with pytest.raises(SourceError, match=r'"app.tickets" does not exist.*Correct `relation`'):
+        bronze.extract(settings, "t1", DAY_ONE, "run")
