@@ -15,6 +15,29 @@ plays as (
 
 ),
 
+-- By listener first: hashing twice is cheaper than sorting for a distinct.
+plays_by_listener as (
+
+    select
+        ---------- ids
+        tenant_id,
+        listener_id,
+
+        ---------- dates
+        listening_date,
+
+        ---------- numerics
+        count(*) as plays,
+        count(*) filter (where is_counted_stream) as counted_streams,
+        count(*) filter (where is_skipped) as skips,
+        sum(listened_ms) as listened_ms
+
+    from plays
+
+    group by tenant_id, listener_id, listening_date
+
+),
+
 plays_by_day as (
 
     select
@@ -25,13 +48,13 @@ plays_by_day as (
         listening_date,
 
         ---------- numerics
-        count(*) as plays,
-        count(*) filter (where is_counted_stream) as counted_streams,
-        count(*) filter (where is_skipped) as skips,
-        count(distinct listener_id) as listeners,
+        cast(sum(plays) as bigint) as plays,
+        cast(sum(counted_streams) as bigint) as counted_streams,
+        cast(sum(skips) as bigint) as skips,
+        count(*) as listeners,
         cast(div(sum(listened_ms), 1000) as bigint) as listened_seconds
 
-    from plays
+    from plays_by_listener
 
     group by tenant_id, listening_date
 
