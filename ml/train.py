@@ -149,7 +149,8 @@ def train(
 
     # ---- the baseline may learn from every week the model learnt from
     history = pd.concat([parts["train"], parts["validation"]])
-    plain = [c for c in CHURN.baseline_features if c in config.features] or config.features[:2]
+    numeric = encoder.numeric
+    plain = [c for c in CHURN.baseline_features if c in numeric] or numeric[:3]
     baseline = Baseline(plain).fit(history, history[CHURN.label].to_numpy(dtype="float64"))
 
     # ---- judge all on the same holdout rows and resamples

@@ -72,7 +72,7 @@ class NothingToCompare(TrainingError):
 
 
 def measure(settings: Settings, tenant_id: str, as_of: date, champion: versions.Version) -> Drift:
-    """The drift of the scoring day's features and predictions; the report under var/drift_reports."""
+    """The drift of the day's features and predictions; its report goes to var/drift_reports."""
     since = champion.as_of - timedelta(days=REFERENCE_DAYS - 1)
     reference = feature_rows(
         settings, tenant_id, since, champion.as_of, at=champion.feature_version
