@@ -74,7 +74,7 @@ def ask(
                 stream = cursor.stream(query)  # type: ignore[arg-type]
                 rows = list(islice(stream, limit + 1 if limit else None))
                 names = [column.name for column in cursor.description or ()]
-                stream.close()
+                stream.close()  # type: ignore[attr-defined]  # a generator: ends the query
         except psycopg.ProgrammingError as error:
             if error.diag.message_primary is None:  # psycopg's own: nothing to stream
                 raise WarehouseError("this statement returns no rows; write a select") from None

@@ -27,6 +27,7 @@ from analytics.warehouse.copy import copy_frames
 from analytics.warehouse.partitions import add_months, missing_months
 from analytics.warehouse.prepare import alone, lock_tenant, prepare_if_needed
 from analytics.warehouse.schema import (
+    ANALYZE_FROM,
     FEATURE_KEY,
     FEATURES,
     RUN_STAMP,
@@ -38,7 +39,6 @@ from analytics.warehouse.schema import (
 log = logging.getLogger(__name__)
 
 BATCH = 200_000  # rows held at a time
-ANALYZE_FROM = 20_000  # rows, from which a table's statistics are worth the scan
 
 
 @dataclass(frozen=True)

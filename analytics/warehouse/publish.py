@@ -29,7 +29,7 @@ from analytics.warehouse.copy import copy_frames
 from analytics.warehouse.hash import row_hash
 from analytics.warehouse.manifest import Relation, published_relations
 from analytics.warehouse.prepare import lock_tenant, prepare_if_needed
-from analytics.warehouse.schema import columns_of, sql_type
+from analytics.warehouse.schema import ANALYZE_FROM, columns_of, sql_type
 from analytics.warehouse.serve import check_name, ensure_like_mart, ensure_rows_table
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,10 @@ def publish(
                     number = _note_snapshot(
                         connection, tenant_id, interval, run_id, evidence, sorted(rows)
                     )
+                for name, count in rows.items():
+                    if count >= ANALYZE_FROM:
+                        table = sql.Identifier("serve", name)
+                        connection.execute(sql.SQL("analyze {}").format(table))
                 log.info("%s: snapshot %s, rows %s", tenant_id, number or "unchanged", rows)
                 return Published(number, rows)
             except psycopg.errors.SerializationFailure as error:

@@ -15,6 +15,7 @@ from analytics.warehouse.partitions import create_event_table
 SCHEMAS = ("raw", "marts", "serve", "ops")
 FEATURES = "churn_features"
 FEATURE_KEY = ("tenant_id", "listener_id", "as_of_date")
+ANALYZE_FROM = 20_000  # rows written, from which a table's statistics are worth the scan
 RUN_STAMP = "ingest_run"  # says which run brought a raw row; in no content hash
 
 _TYPES: dict[type[pl.DataType], str] = {
