@@ -54,7 +54,8 @@ def test_all_ten_tables_hold_what_the_truth_counts(dsn, tmp_path):
     with psycopg.connect(dsn) as connection:
         found = connection.execute(
             "SELECT count(*) FILTER (WHERE listened_ms < 0),"
-            " count(*) FILTER (WHERE account_id IS NULL), count(*) FILTER (WHERE started_at > '2099-01-01'), count(*) - count(DISTINCT id)"
+            " count(*) FILTER (WHERE account_id IS NULL),"
+            " count(*) FILTER (WHERE started_at > '2099-01-01'), count(*) - count(DISTINCT id)"
             " FROM app.plays"
         ).fetchone()
     assert found == (
