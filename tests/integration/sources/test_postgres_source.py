@@ -32,7 +32,7 @@ def database(postgres):
         )
         connection.execute(
             "insert into app.tickets values "
-            "(1, 1, '2025-01-06 10:00+02', E'two\\nlines, \"quoted\"', '5', '2025-01-06 23:59:59Z'),"
+            "(1, 1, '2025-01-06 10:00+02', E'two\\nlines, \"quoted\"', '5', '2025-01-06 23:59Z'),"
             "(2, 1, '2025-01-06 10:00Z', '', 'great', '2025-01-06 12:00Z'),"
             "(3, 2, '2025-01-06 11:00Z', null, null, '2025-01-07 00:00Z')"
         )
