@@ -30,7 +30,8 @@ from analytics.stack.services import POSTGRES, Service
 from analytics.stack.supervision import Supervisor
 
 LEAST_FREE_BYTES = 2**30
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
+MOST_TRIES = 5
 Progress = Callable[[str, str], None]  # service or step, what it is doing
 
 
@@ -200,13 +201,17 @@ def _await_health(
     say: Progress,
 ) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
+    tries: dict[str, set[int]] = {}  # a service that dies slowly never counts as failed elsewhere
     while True:
         now = health.look(settings, at, supervisor, programs, with_memory=False)
         for one in now:
             say(one.service, one.state)
+            tries.setdefault(one.service, set()).update({one.pid} if one.pid else ())
         if all(one.is_healthy for one in now):
             return
-        failed = [one for one in now if one.state == "failed"]
+        failed = [
+            one for one in now if one.state == "failed" or len(tries[one.service]) > MOST_TRIES
+        ]
         late = [one for one in now if not one.is_healthy]
         if failed or time.monotonic() > deadline:
             name = (failed or late)[0].service
