@@ -27,7 +27,7 @@ from ml.estimators.device import resolve_device
 from ml.estimators.preparation import fit_calibration, fit_encoder
 from ml.estimators.scorer import Calibration, Network, Scorer
 from ml.evaluation import Holdout, Scores
-from ml.features import training_set
+from ml.features import TrainingSet, training_set
 from ml.outcomes import TrainingOutcome, record, recorded, show, training_key
 from ml.problems.churn import (
     CHURN,
@@ -228,36 +228,21 @@ def run(
             return earlier
     log.info("%s: %d labelled rows known on %s", tenant_id, len(data.frame), as_of)
 
-    result: Result | Shortage | None = too_little(data.frame)
-    version = promotion = None
-    if result is None:
-        registry = connect(settings)
-        rival, later = _champion(registry, tenant_id, as_of)
-        result = train(config, data.frame, rival)
-        if isinstance(result, Result):
-            promotion = result.promotion
-            if promotion.promoted and later:
-                promotion = Promotion(False, f"the champion learnt from later data ({later})")
-                result = replace(result, promotion=promotion)
-            version = versions.version_of(registry, tenant_id, key) or versions.register(
-                registry, config, data, result, reason=reason, training_key=key
-            )
-
-    scores = result.scores if isinstance(result, Result) else {}
-    rival_score = scores.get("champion")
+    result = too_little(data.frame) or _learn(settings, config, data, reason, key)
+    learnt = result if isinstance(result, versions.Version) else None
     return record(
         settings,
         TrainingOutcome(
             tenant_id=tenant_id,
             as_of_date=as_of,
             reason=reason,
-            trained=version is not None,
-            outcome=f"trained: {promotion.reason}" if promotion else str(result),
-            version=version.version if version else None,
-            metric=scores["challenger"].auc if scores else None,
-            baseline=scores["baseline"].auc if scores else None,
-            champion_metric=rival_score.auc if rival_score else None,
-            promoted=promotion.promoted if promotion else False,
+            trained=learnt is not None,
+            outcome=f"trained: {learnt.tags['verdict']}" if learnt else str(result),
+            version=learnt.version if learnt else None,
+            metric=learnt.score("metric") if learnt else None,
+            baseline=learnt.score("baseline") if learnt else None,
+            champion_metric=learnt.score("champion") if learnt else None,
+            promoted=learnt is not None and learnt.promoted,
             listeners=data.frame["listener_id"].nunique(),
             positives=churned_listeners(data.frame),
             feature_version=data.feature_version,
@@ -267,6 +252,24 @@ def run(
             run_id=run_id,
         ),
     )
+
+
+def _learn(
+    settings: Settings, config: TrainConfig, data: TrainingSet, reason: str, key: str
+) -> versions.Version | Shortage:
+    """The registered version; the one an interrupted attempt left is taken up as it is."""
+    registry = connect(settings)
+    left = versions.version_of(registry, config.tenant_id, key)
+    if left is not None:
+        return versions.settle(registry, left)
+    rival, later = _champion(registry, config.tenant_id, config.as_of)
+    result = train(config, data.frame, rival)
+    if isinstance(result, Shortage):
+        return result
+    if result.promotion.promoted and later:
+        refusal = Promotion(False, f"the champion learnt from later data ({later})")
+        result = replace(result, promotion=refusal)
+    return versions.register(registry, config, data, result, reason=reason, training_key=key)
 
 
 def _champion(

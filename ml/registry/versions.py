@@ -41,6 +41,14 @@ class Version:
         return int(self.tags["data_version"])
 
     @property
+    def promoted(self) -> bool:
+        return self.tags["promoted"] == "true"
+
+    def score(self, name: str) -> float | None:
+        """A holdout AUC it was judged by: metric (its own), baseline or champion."""
+        return float(self.tags[name]) if name in self.tags else None
+
+    @property
     def uri(self) -> str:
         return f"models:/{model_name(self.tenant_id)}/{self.version}"
 
@@ -125,13 +133,24 @@ def register(
     version = mlflow.register_model(
         model_uri, name, tags={**tags, **_judgement(result)}, await_registration_for=60
     )
-    alias = CHAMPION if result.promotion.promoted else CHALLENGER
-    registry.client.set_registered_model_alias(name, alias, version.version)
-    if alias == CHAMPION:  # a champion is nobody's challenger any more
-        registry.client.delete_registered_model_alias(name, CHALLENGER)
-    return Version(
-        config.tenant_id, str(version.version), run.info.run_id, {**tags, **_judgement(result)}
+    return settle(
+        registry,
+        Version(
+            config.tenant_id, str(version.version), run.info.run_id, {**tags, **_judgement(result)}
+        ),
     )
+
+
+def settle(registry: Registry, version: Version) -> Version:
+    """Give the version the alias its verdict calls for; a later day's champion stays."""
+    name = model_name(version.tenant_id)
+    current = champion(registry, version.tenant_id)
+    if not version.promoted:
+        registry.client.set_registered_model_alias(name, CHALLENGER, version.version)
+    elif current is None or current.as_of <= version.as_of:
+        registry.client.set_registered_model_alias(name, CHAMPION, version.version)
+        registry.client.delete_registered_model_alias(name, CHALLENGER)
+    return version
 
 
 def code_commit() -> str:
@@ -209,9 +228,11 @@ def _metrics(result: Result) -> dict[str, float]:
 
 
 def _judgement(result: Result) -> dict[str, str]:
+    rival = result.scores.get("champion")
     return {
         "metric": str(result.scores["challenger"].auc),
         "baseline": str(result.scores["baseline"].auc),
+        **({"champion": str(rival.auc)} if rival else {}),
         "promoted": str(result.promotion.promoted).lower(),
         "verdict": result.promotion.reason,
     }
