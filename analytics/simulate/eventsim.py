@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from analytics.simulate.canonical import YEAR_2099_MS
 from analytics.simulate.catalogue import Catalogue
@@ -115,7 +116,7 @@ class EventsimWriter:
                 _page("NextSong", plan)
                 + _fields(platform=PLATFORMS[p], userAgent=AGENTS[p], source=SOURCES[s],
                           reasonEnd=REASONS[r], skipped=skip, shuffle=shuffle, offline=offline)
-                + "}"
+                + "}\n"
                 for plan, p, s, r, skip, shuffle, offline in _PLAY_SHAPES
             ]
         )  # fmt: skip
@@ -123,7 +124,7 @@ class EventsimWriter:
             [
                 _page(page, plan, platform=PLATFORMS[p], userAgent=AGENTS[p])
                 + (_fields(reason="payment_failed") if refused else "")
-                + "}"
+                + "}\n"
                 for page, plan, p, refused in product(
                     PAGES, range(len(PLANS)), range(len(PLATFORMS)), (False, True)
                 )
@@ -144,7 +145,8 @@ class EventsimWriter:
             for some_plays, some_pages, some_loose in zip(*windows, strict=True):
                 parts = [self._plays(some_plays), self._pages(some_pages), some_loose]
                 lines = pl.concat(parts).sort("at", maintain_order=True).select("line")
-                lines.write_csv(file, include_header=False, quote_style="never")
+                if lines.height:
+                    file.write(_bytes_of(lines["line"]))
 
     # ---------------------------------------------------------------- lines
 
@@ -205,7 +207,7 @@ class EventsimWriter:
         """A line outside any listening session; its session is the second it happens in."""
         device = _device(int(self.people.platform[who]))
         place = f'{{"ts":{at},"sessionId":{at // 1000},"itemInSession":0'
-        return place + self.listeners[who] + rest + device + "}"
+        return place + self.listeners[who] + rest + device + "}\n"
 
     # ------------------------------------------------------------ fragments
 
@@ -254,6 +256,12 @@ def _cut(rows: pl.DataFrame, bounds: list[int]) -> list[pl.DataFrame]:
     return [rows[first:end] for first, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
+def _bytes_of(lines: pl.Series) -> pa.Buffer:
+    """The lines one after the other, as they lie in memory."""
+    array = lines.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    return array.buffers()[2]
+
+
 _PLACE = (pl.lit(',"sessionId":'), pl.col("session"), pl.lit(',"itemInSession":'), pl.col("item"))
 
 
@@ -270,6 +278,6 @@ def _damaged() -> pl.Expr:
         .when(damage == WRONG_TYPE)
         .then(line.str.replace(r'"ts":[0-9]+', '"ts":"yesterday"'))
         .when(damage == CUT_LINE)
-        .then(line.str.head(line.str.len_chars() // 2))
+        .then(line.str.head(line.str.len_chars() // 2) + "\n")
         .otherwise(line)
     )

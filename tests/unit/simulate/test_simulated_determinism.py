@@ -4,6 +4,7 @@ import hashlib
 from datetime import timedelta
 from pathlib import Path
 
+from analytics.simulate import eventsim
 from analytics.simulate.run import simulate
 from analytics.simulate.world import World
 from tests.unit.simulate.small_worlds import START, small
@@ -57,3 +58,10 @@ def test_other_seeds_and_other_tenants_live_other_days():
     assert not first.head(50).equals(second.head(50))
     other = World(config.model_copy(update={"seed": 1}), config.tenants[0]).step()["plays"]
     assert not first.head(50).equals(other.head(50))
+
+
+def test_lines_are_the_same_however_many_are_rendered_at_once(tmp_path, monkeypatch):
+    simulate(small(3), tmp_path / "whole", tmp_path / "t")
+    monkeypatch.setattr(eventsim, "LINES_AT_ONCE", 100)
+    simulate(small(3), tmp_path / "cut", tmp_path / "t")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
