@@ -83,7 +83,7 @@ class AirflowClient:
             if answer.is_error:
                 raise StackError(f"Airflow refused {method} {path}: {_detail(answer)}")
             return answer.json() if answer.content else None
-        raise AssertionError("the last attempt returns or raises")
+        raise StackError(f"Airflow does not answer at {self._url}; see `analytics status`")
 
     def _log_in(self) -> None:
         body = {"username": "admin", "password": self._password}

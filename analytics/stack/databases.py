@@ -5,12 +5,11 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
+from analytics import warehouse
 from analytics.secrets import secret
 from analytics.settings import Settings
 from analytics.stack.postgres import Postgres
 from analytics.tenants import Tenant, registry
-
-WAREHOUSE, WAREHOUSE_OWNER = "warehouse", "warehouse_pipeline"
 
 
 def bootstrap(settings: Settings, server: Postgres) -> None:
@@ -24,10 +23,7 @@ def bootstrap(settings: Settings, server: Postgres) -> None:
         _own(admin, "airflow", "airflow", secret(settings.secrets, "airflow_db"))
         _own(admin, "mlflow", "mlflow", secret(settings.secrets, "mlflow_db"))
         if settings.analytics_warehouse_dsn is None:
-            password = secret(settings.secrets, "warehouse_pipeline")
-            _own(admin, WAREHOUSE, WAREHOUSE_OWNER, password)
-            owner = sql.Identifier(WAREHOUSE_OWNER)
-            admin.execute(sql.SQL("alter role {} createrole").format(owner))
+            warehouse.bootstrap(server.dsn(), settings)
         for tenant in registry(settings).values():
             if _wants_operational_database(tenant):
                 _operational(settings, server, admin, tenant)
