@@ -29,6 +29,7 @@ WAITING = {
 }
 # Read by the test suite alone, never by the platform.
 TEST_ONLY = {"ANALYTICS_TEST_DATA", "ANALYTICS_TEST_TIMESCALE_DSN"}
+EPOCH = date(2025, 1, 1)  # where no stack was ever brought up
 PREFIXES = ("ANALYTICS_", "ML_")
 
 
@@ -60,8 +61,8 @@ class Settings(BaseModel):
         pattern=r"^(embedded|local|sc://.+)$",
     )
     analytics_workers: int = Field(2, ge=1, le=1024, description="Airflow tasks at a time")
-    analytics_schedule_from: date = Field(
-        date(2025, 1, 1), description="the daily schedule begins here; `up` sets its first day"
+    analytics_schedule_from: date | None = Field(
+        None, description="first day of the daily schedule (default: the day of the first `up`)"
     )
 
     # ---- ports on loopback; 0 takes a free one and keeps it
@@ -107,7 +108,7 @@ class Settings(BaseModel):
 
     @property
     def schedule_from(self) -> datetime:
-        return datetime.combine(self.analytics_schedule_from, time(), tzinfo=UTC)
+        return datetime.combine(self.analytics_schedule_from or EPOCH, time(), tzinfo=UTC)
 
     @property
     def secrets(self) -> Path:

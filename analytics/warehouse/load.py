@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 import psycopg
@@ -50,7 +50,10 @@ class Loaded:
 
 
 def load(settings: Settings, tenant_id: str, touched: Interval) -> Loaded:
-    """Replace the tenant's window in every raw table by what silver holds, features included."""
+    """Replace the tenant's window in every raw table by what silver holds.
+
+    Features look back, so those of every date from the window's start on are replaced too.
+    """
     tables = {name: _silver(settings, table, tenant_id, touched) for name, table in TABLES.items()}
     frames = {name: rows for name, rows in tables.items() if rows is not None}
     return _load(settings, tenant_id, frames, touched, touched)
@@ -59,7 +62,7 @@ def load(settings: Settings, tenant_id: str, touched: Interval) -> Loaded:
 def load_features(
     settings: Settings, tenant_id: str, window: Interval | Collection[date] | None = None
 ) -> Loaded:
-    """Replace the tenant's features of the window's dates; without a window, all of them."""
+    """Replace the tenant's features from the window's start on, or of the dates given, or all."""
     return _load(settings, tenant_id, {}, None, window)
 
 
@@ -123,7 +126,7 @@ def _features(
     if rows is None or window is None:
         return rows
     if isinstance(window, Interval):
-        return rows.filter(pl.col("as_of_date").is_between(*_dates(window)))
+        return rows.filter(pl.col("as_of_date") >= window.start.date())
     return rows.filter(pl.col("as_of_date").is_in(sorted(window)))
 
 
@@ -133,11 +136,6 @@ def _scan(settings: Settings, table: str, tenant_id: str, layer: str) -> pl.Lazy
     if version is None:
         return None
     return lake.scan(settings, table, tenant_id, layer=layer, version=version)
-
-
-def _dates(window: Interval) -> tuple[date, date]:
-    """A date of features looks back, so the day at which the window ends belongs to it."""
-    return window.start.date(), (window.end - timedelta(microseconds=1)).date() + timedelta(days=1)
 
 
 # ------------------------------------------------------------------ the warehouse's side
@@ -195,9 +193,7 @@ def _delete_features(
     if window is None:
         connection.execute(delete, [tenant_id])
     elif isinstance(window, Interval):
-        connection.execute(
-            delete + " and as_of_date between %s and %s", [tenant_id, *_dates(window)]
-        )
+        connection.execute(delete + " and as_of_date >= %s", [tenant_id, window.start.date()])
     else:
         connection.execute(delete + " and as_of_date = any(%s)", [tenant_id, sorted(window)])
 

@@ -169,11 +169,13 @@ def test_features_take_their_columns_from_the_lake_and_grow_with_it(warehouse: S
     ]
 
 
-def test_a_load_brings_the_features_dated_at_its_end(warehouse: Settings) -> None:
-    days = [date(2025, 1, 31), date(2025, 2, 1), date(2025, 2, 2)]
+def test_a_load_brings_the_features_of_its_window_and_those_that_look_back_on_it(
+    warehouse: Settings,
+) -> None:
+    days = [date(2024, 12, 30), date(2025, 1, 31), date(2025, 2, 1), date(2025, 3, 3)]
     frame = pl.DataFrame({"tenant_id": "t1", "listener_id": "l1", "as_of_date": days})
     write(warehouse, "features", "churn_features", frame)
-    assert load(warehouse, "t1", JANUARY).rows["churn_features"] == 2
+    assert load(warehouse, "t1", JANUARY).rows["churn_features"] == 3
 
 
 def test_two_tenants_load_side_by_side_into_new_months(warehouse: Settings) -> None:
