@@ -87,7 +87,9 @@ def test_broken_marts_stop_their_tenant_and_no_other(warehouse: Settings, tmp_pa
         "update marts.fct_plays set listened_ms = -1 where tenant_id = 't1'",
         "update marts.daily_listening set plays = 2 where tenant_id = 't1'",
         "delete from marts.daily_artist_listening where tenant_id = 't1'",
-        "insert into raw.plays select * from raw.plays where tenant_id = 't1'",
+        "insert into raw.plays (tenant_id, play_id, listener_id, track_id, started_at, listened_ms)"
+        " select tenant_id, 'p2', listener_id, track_id, started_at, listened_ms from raw.plays"
+        " where tenant_id = 't1'",
         "update marts.monthly_revenue set net_minor = 998 where tenant_id = 't1'",
     )
 
