@@ -1,6 +1,7 @@
 """Feature and label rows of a toy tenant whose churn has a known cause.
 
-Whoever plays little and skips much leaves; a hidden taste drives all three.
+Whoever is annoyed leaves. Annoyance shows in skipping alone, which the baseline does not see;
+a taste for listening drives how much is played and protects a little.
 Listener ids are 1..n in every tenant: they repeat across tenants on purpose.
 """
 
@@ -43,7 +44,8 @@ def label_rows(features: pl.DataFrame, seed: int = 1) -> pl.DataFrame:
             for i, d in zip(index, days, strict=True)
         ]
     )
-    risk = 1 / (1 + np.exp(-(-1.7 - 1.6 * taste[index])))
+    annoyed = _annoyance(len(taste), seed)
+    risk = 1 / (1 + np.exp(1.7 + 0.5 * taste[index] - 1.8 * annoyed[index]))
     return features.select("tenant_id", "listener_id", "as_of_date").with_columns(
         is_churned=pl.Series(draw < risk)
     )
@@ -62,11 +64,16 @@ def _taste(listeners: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=listeners)
 
 
+def _annoyance(listeners: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, 99]).normal(size=listeners)
+
+
 def _day(tenant_id: str, day: date, listeners: int, seed: int, drift: bool) -> pl.DataFrame:
     draw = np.random.default_rng([seed, day.toordinal()])
     taste = _taste(listeners, seed)
     rate = np.exp(0.6 * taste + 0.3 * draw.normal(size=listeners))
-    skips = 1 / (1 + np.exp(0.8 * taste + 0.4 * draw.normal(size=listeners)))
+    annoyed = _annoyance(listeners, seed)
+    skips = 1 / (1 + np.exp(-annoyed + 0.3 * draw.normal(size=listeners)))
     columns: dict[str, object] = {
         "tenant_id": [tenant_id] * listeners,
         "listener_id": [str(n + 1) for n in range(listeners)],
