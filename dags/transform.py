@@ -102,7 +102,8 @@ def transform():
 
         settings = load_settings()
         results = dbt.test(settings, interval_of(context))
-        dbt_failures.record(settings, results, settings.dbt_target / "manifest.json")
+        manifest = settings.dbt_target / "manifest.json"
+        dbt_failures.record(settings, results, manifest, context["run_id"])
 
     @task
     def tenants_loaded(loaded: dict) -> list[str]:
