@@ -6,9 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ml.manager import MLManager as MLManager
-
     from analytics.report.engine import AnalyticsEngine as AnalyticsEngine
+    from ml.manager import MLManager as MLManager
 
 # Loaded on first use, so that `import analytics` stays light.
 _LAZY = {"AnalyticsEngine": "analytics.report.engine", "MLManager": "ml.manager"}

@@ -52,7 +52,7 @@ def run_sample(settings: Settings, console: Console) -> None:
 
 def run_on(settings: Settings, folder: Path, console: Console) -> None:
     """A folder of real exports: each subfolder is a tenant, the interval is the data's own."""
-    from analytics.sources import extent, tenants_from_folder
+    from analytics.sources.sniff import extent, tenants_from_folder
 
     settings = settings_for(settings, folder)
     settings.var.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import re
 
 from airflow.plugins_manager import AirflowPlugin
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from analytics.errors import AnalyticsError
 from analytics.interval import Interval
@@ -48,7 +48,7 @@ class RefuseBadIntervals:
         if not (asks and TRIGGER.search(scope["path"])):
             await self._app(scope, receive, send)
             return
-        messages = []
+        messages: list[Message] = []
         while not messages or messages[-1].get("more_body"):
             messages.append(await receive())
         wrong = complaint(b"".join(m.get("body", b"") for m in messages))
