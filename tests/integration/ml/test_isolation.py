@@ -106,11 +106,10 @@ def owned(learned: Learned) -> Owned:
     registry = connect(learned.settings)
     version = versions.champion(registry, "t1")
     assert version is not None
-    found = registry.client.get_model_version("t1.churn", version.version)
     experiment = registry.client.get_experiment_by_name("t1/churn")
-    return Owned(
-        registry.uri, experiment.experiment_id, version.run_id, version.version, found.model_id
-    )
+    logged = registry.client.search_logged_models([experiment.experiment_id])
+    (model_id,) = [m.model_id for m in logged if m.source_run_id == version.run_id]
+    return Owned(registry.uri, experiment.experiment_id, version.run_id, version.version, model_id)
 
 
 def browser(learned: Learned, owned: Owned, tenant_id: str) -> httpx.Client:
