@@ -51,7 +51,7 @@ def _outcome(settings: Settings, tenant_id: str, balance: pl.DataFrame) -> dict[
         "plays_in": int(plays["rows_in"].sum()),
         "quarantined": int(mine["quarantined"].sum()),
         "published": _count(settings, tenant_id, "fct_plays"),
-        "model": f"version {champion['model_version']}" if champion else "none",
+        "model": f"version {champion['version']}" if champion else "none",
         "metric": _metric(champion, trained),
         "drift": f"yes, {drifted[-1]['as_of_date']}" if drifted else "no",
         "retrained": _retrained(decisions, champion),
@@ -60,8 +60,8 @@ def _outcome(settings: Settings, tenant_id: str, balance: pl.DataFrame) -> dict[
 
 def _metric(champion: dict[str, Any] | None, trained: dict[str, Any] | None) -> str:
     if champion:
-        return f"{champion['metric_name']} {champion['metric']:.3f} ({champion['baseline']:.3f})"
-    return trained["reason"] if trained else "not trained"
+        return f"AUC {champion['metric']:.3f} ({champion['baseline']:.3f})"
+    return trained["outcome"] if trained else "not trained"
 
 
 def _retrained(decisions: list[dict[str, Any]], champion: dict[str, Any] | None) -> str:

@@ -86,11 +86,11 @@ class AnalyticsEngine:
         decision = self._latest("retraining_decisions", until)
         champion = self._latest("training_outcomes", until, "promoted")
         return Insights(
-            model_version=str(champion["model_version"]) if champion else None,
-            model_metric=champion["metric_name"] if champion else None,
+            model_version=str(champion["version"]) if champion else None,
+            model_metric="AUC" if champion else None,
             model_score=champion["metric"] if champion else None,
             baseline_score=champion["baseline"] if champion else None,
-            last_training=outcome["reason"] if outcome else "never trained",
+            last_training=outcome["outcome"] if outcome else "never trained",
             last_decision=decision["reason"] if decision else "never monitored",
             top_reasons=top_reasons(self._read, until),
         )

@@ -1,0 +1,63 @@
+"""What learning records is what the closing table and the reports read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date
+
+import polars as pl
+
+from analytics.job import outcome as closing
+from analytics.report.engine import AnalyticsEngine
+from ml import outcomes
+from ml.drift import decisions
+
+DAY = date(2025, 5, 1)
+
+
+def a_training(**changes: object) -> dict:
+    values = {
+        "tenant_id": "t1", "as_of_date": DAY, "reason": "no champion yet", "trained": True,
+        "outcome": "trained: promoted", "version": "3", "metric": 0.8, "baseline": 0.7,
+        "champion_metric": None, "promoted": True, "listeners": 900, "positives": 90,
+        "feature_version": 1, "label_version": 1, "content": "c", "training_key": "k",
+        "run_id": "r",
+    }  # fmt: skip
+    return asdict(outcomes.TrainingOutcome(**{**values, **changes}))
+
+
+class Published(AnalyticsEngine):
+    """Reads what one training and one decision would publish, as their own schemas have it."""
+
+    def __init__(self, training: dict) -> None:
+        super().__init__("t1")
+        self._training = training
+
+    def _read(self, sql: str, params: dict | None = None) -> pl.DataFrame:
+        if "to_regclass" in sql:
+            return pl.DataFrame({"known": [params != {"n": "serve.churn_predictions"}]})
+        if "training_outcomes" in sql:
+            wanted = self._training["promoted"] or "promoted" not in sql
+            return pl.DataFrame([self._training] if wanted else [], schema=outcomes._SCHEMA)
+        return pl.DataFrame(schema=decisions._SCHEMA)
+
+
+def test_a_report_shows_the_champion_as_learning_recorded_it():
+    said = Published(a_training())._insights(DAY)
+    assert (said.model_version, said.model_score, said.baseline_score) == ("3", 0.8, 0.7)
+    assert said.last_training == "trained: promoted"
+    assert said.last_decision == "never monitored"
+
+
+def test_a_report_without_champion_says_why():
+    lost = a_training(promoted=False, outcome="trained: does not beat the baseline")
+    said = Published(lost)._insights(DAY)
+    assert said.model_version is None
+    assert said.last_training == "trained: does not beat the baseline"
+
+
+def test_the_closing_table_shows_metric_and_baseline_or_why_there_is_no_model():
+    assert closing._metric(a_training(), None) == "AUC 0.800 (0.700)"
+    none = a_training(trained=False, outcome="not trained: 12 listeners, needs 200")
+    assert closing._metric(None, none) == "not trained: 12 listeners, needs 200"
+    assert closing._metric(None, None) == "not trained"
