@@ -27,6 +27,7 @@ from analytics.settings import Settings
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.render.view import DefaultJinjaPageView
 
 HISTORY = 60  # runs a door's page lists
 _HERE = Path(__file__).parent / "pages"
@@ -49,10 +50,17 @@ def page_of(tenant_id: str, door: str, run_id: str, table: str) -> str:
 def write_page(settings: Settings, page: str, result: ExpectationSuiteValidationResult) -> None:
     """Render one validation as a page of its own."""
     from great_expectations.render.renderer import ValidationResultsPageRenderer
+
+    rendered = _view().render(ValidationResultsPageRenderer().render(result))
+    write_whole(root(settings) / page, offline(rendered, home="../" * page.count("/")))
+
+
+@functools.cache
+def _view() -> DefaultJinjaPageView:
+    """One view a process: each compiles some twenty templates, which costs more than a page."""
     from great_expectations.render.view import DefaultJinjaPageView
 
-    rendered = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))
-    write_whole(root(settings) / page, offline(rendered, home="../" * page.count("/")))
+    return DefaultJinjaPageView()
 
 
 def offline(html: str, home: str) -> str:
