@@ -74,6 +74,8 @@ def typed_batch(
     for name, dtype in types.items():
         given = frame[name] if name in frame.columns else pl.Series(name, [None] * frame.height)
         columns[name] = cast(given, dtype)
+        if columns[name].null_count() == given.null_count():
+            continue  # a null stays null, so none was lost
         lost = columns[name].is_null() & given.is_not_null()
         if given.dtype == pl.String:
             lost &= given.str.strip_chars() != ""
