@@ -126,6 +126,15 @@ def report(
     out.print(str(write_page(settings, made)), soft_wrap=True, highlight=False)
 
 
+@app.command()
+def docs() -> None:
+    """Write the dbt docs as a page that the docs site serves, from the warehouse as it is."""
+    from analytics.warehouse import dbt
+
+    site = dbt.docs(_settings())
+    out.print(str(site / "index.html"), soft_wrap=True, highlight=False)
+
+
 @tenants.command("check")
 def tenants_check(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
@@ -171,14 +180,8 @@ def sources(ctx: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASSED_ON, add_help_option=False)
-def ingest(ctx: typer.Context) -> None:
-    """Take one tenant's data of an interval into the lake, without Airflow."""
-    _hand_over("analytics.lake.cli", ctx, "ingest")
-
-
-@app.command(context_settings=_PASSED_ON, add_help_option=False)
 def lake(ctx: typer.Context) -> None:
-    """Look into the lake: content hashes, versions, quarantine."""
+    """Look into the lake: its tables, their content hashes, where every row went."""
     _hand_over("analytics.lake.cli", ctx)
 
 
@@ -188,20 +191,11 @@ def sql(ctx: typer.Context) -> None:
     _hand_over("analytics.warehouse.cli", ctx)
 
 
-def _hand_over(module: str, ctx: typer.Context, attribute: str = "app") -> None:
-    """Run the Typer app (or function) of another package with the arguments given here."""
-    name = ctx.info_name
-    try:
-        other = getattr(importlib.import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name != module:
-            raise
-        raise AnalyticsError(f"`analytics {name}` is not part of this installation") from None
-    if not isinstance(other, typer.Typer):
-        function, other = other, typer.Typer(add_completion=False)
-        other.command()(function)
+def _hand_over(module: str, ctx: typer.Context) -> None:
+    """Run the Typer app of another package with the arguments given here."""
+    other = importlib.import_module(module).app
     code = typer.main.get_command(other).main(
-        args=ctx.args, prog_name=f"analytics {name}", standalone_mode=False
+        args=ctx.args, prog_name=f"analytics {ctx.info_name}", standalone_mode=False
     )
     if isinstance(code, int) and code:
         raise typer.Exit(code)

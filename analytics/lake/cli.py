@@ -12,8 +12,11 @@ from rich.table import Table
 
 from analytics.lake import content, ledger, read
 from analytics.settings import load_settings
+from analytics.tenants import get_tenant
 
-app = typer.Typer(no_args_is_help=True, help="The Delta lake: tables, hashes, ledger.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The Delta lake: tables, hashes, ledger."
+)
 
 
 @app.command(name="hash")
@@ -49,8 +52,15 @@ def ledger_(
     tenant: Annotated[str | None, typer.Option(help="only this tenant")] = None,
 ) -> None:
     """Show where every row went, per tenant, table and interval."""
-    shown = Table("tenant", "table", "from", "to", "in", *ledger.BUCKETS)
-    for line in ledger.read(load_settings(), tenant).iter_rows(named=True):
+    settings = load_settings()
+    if tenant is not None:
+        get_tenant(settings, tenant)  # a misspelt one is an error, not an empty table
+    shown = Table(box=None, pad_edge=False)
+    for name in ("tenant", "table", "from", "to"):
+        shown.add_column(name, overflow="fold")
+    for name in ("in", *ledger.BUCKETS):
+        shown.add_column(name.replace("_", " "), justify="right", no_wrap=name == "in")
+    for line in ledger.read(settings, tenant).iter_rows(named=True):
         shown.add_row(
             line["tenant_id"],
             line["table"],
@@ -58,4 +68,5 @@ def ledger_(
             f"{line['interval_to']:%Y-%m-%d}",
             *(f"{line[c]:,}" for c in ("rows_in", *ledger.BUCKETS)),
         )
-    Console().print(shown)
+    terminal = Console()
+    Console(width=None if terminal.is_terminal else 140).print(shown)

@@ -8,7 +8,7 @@ import typer
 
 from analytics.sources import formats, reader
 
-app = typer.Typer(help="The source formats.")
+app = typer.Typer(add_completion=False, help="The source formats.")
 
 
 @app.callback(invoke_without_command=True)

@@ -61,11 +61,13 @@ def sql_error(error: psycopg.Error) -> str:
     diag = error.diag
     if diag.message_primary is None:
         return str(error).strip() or type(error).__name__
-    parts = [f"{diag.severity}: {diag.message_primary}"]
+    parts = [diag.message_primary]
     if diag.message_detail:
         parts.append(f"detail: {diag.message_detail}")
     if diag.message_hint:
         parts.append(f"hint: {diag.message_hint}")
+    elif isinstance(error, psycopg.errors.InsufficientPrivilege):
+        parts.append("hint: a tenant reads its own rows of the relations in schema serve")
     if diag.statement_position:
         parts.append(f"at character {diag.statement_position}")
     return "\n".join(parts)
