@@ -60,6 +60,12 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Where real exports would be, there or not."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real exports; tests that need it say so when it is absent."""
     if not DATA.exists():

@@ -42,7 +42,7 @@ def simulate(
         list[str] | None,
         typer.Option(
             help="TENANT:DATE, a broken client release from that day on; may be repeated; "
-            "'none' for no drift (default: indie_radio:2025-05-02)"
+            "'none' for no drift (default: indie_radio:2025-08-30)"
         ),
     ] = None,
     late: Annotated[float, typer.Option(help="share of events one to three days late")] = 0.01,
@@ -73,7 +73,7 @@ def simulate(
 
       analytics simulate
 
-      analytics simulate --until 2025-05-09
+      analytics simulate --until 2025-09-06
 
       analytics simulate --days 30 --scale 0.2 --without nordic_beats
 
@@ -165,4 +165,4 @@ def _day(option: str, text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise AnalyticsError(f"{option}: {text!r} is not a day; write 2025-05-02") from None
+        raise AnalyticsError(f"{option}: {text!r} is not a day; write 2025-08-30") from None

@@ -10,8 +10,8 @@ from analytics.simulate.profiles import SAMPLE, Profile
 
 SAMPLE_SEED = 20250101
 SAMPLE_START = date(2025, 1, 1)
-SAMPLE_DAYS = 122  # 120 of history, a normal day, a day of drift
-SAMPLE_DRIFT = {"indie_radio": date(2025, 5, 2)}
+SAMPLE_DAYS = 242  # 240 of history, a normal day, a day of drift
+SAMPLE_DRIFT = {"indie_radio": date(2025, 8, 30)}
 
 
 class SimulationConfig(BaseModel):

@@ -29,7 +29,7 @@ class Profile(BaseModel):
     premium_minor: int
     family_minor: int
     markets: tuple[Market, ...]
-    listeners: int = Field(default=1800, ge=10, description="accounts on the first day")
+    listeners: int = Field(default=1000, ge=10, description="accounts on the first day")
     growth: float = Field(default=0.0045, ge=0, description="sign-ups a day per listener")
     paid_share: float = Field(default=0.55, ge=0, le=1)
     activity: float = Field(default=0.3, gt=0, le=0.9, description="share active on a day")
@@ -50,7 +50,7 @@ SAMPLE = (
         currency="EUR",
         premium_minor=1099,
         family_minor=1799,
-        listeners=1800,
+        listeners=950,
         genre_tilt=0.0,
         markets=_markets(
             ("DE", "Berlin", "Europe/Berlin", 0.4),
@@ -66,7 +66,7 @@ SAMPLE = (
         currency="USD",
         premium_minor=999,
         family_minor=1599,
-        listeners=2000,
+        listeners=1050,
         genre_tilt=1.6,
         markets=_markets(
             ("US", "New York", "America/New_York", 0.35),
@@ -81,7 +81,7 @@ SAMPLE = (
         currency="SEK",
         premium_minor=11900,
         family_minor=18900,
-        listeners=1900,
+        listeners=1000,
         genre_tilt=3.1,
         dsn_secret="nordic_beats_ops_dsn",  # noqa: S106 - the name of a file, no secret
         markets=_markets(

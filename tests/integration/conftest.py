@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from analytics import stack as local_stack
-from analytics.settings import Settings, load_settings
+from analytics.settings import PROJECT, Settings, load_settings
+from analytics.sources.sniff import tenants_from_folder
 from analytics.stack import processes
 
 TENANTS = [
@@ -26,12 +31,25 @@ TENANTS = [
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """The settings of a stack that is up, with tenants `t1` and `t2`; taken down at the end."""
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, data_folder: Path
+) -> Iterator[Settings]:
+    """The settings of a stack that is up; taken down at the end.
+
+    Its tenants: `t1` and `t2` without data, the sample's three, and where the
+    real exports are at hand `dend` and `user_a`.
+    """
     folder = tmp_path_factory.mktemp("stack")
+    sample = yaml.safe_load((PROJECT / "tenants.yaml").read_text())["tenants"]
+    tenants = [*TENANTS, *sample, *_real_tenants(data_folder, folder / "exports")]
     file = folder / "tenants.yaml"
-    file.write_text(yaml.safe_dump({"tenants": TENANTS}))
-    environment = {"ANALYTICS_VAR_DIR": str(folder / "var"), "ANALYTICS_TENANTS_FILE": str(file)}
+    file.write_text(yaml.safe_dump({"tenants": tenants}))
+    environment = {
+        "ANALYTICS_VAR_DIR": str(folder / "var"),
+        "ANALYTICS_TENANTS_FILE": str(file),
+        "ML_TRIALS": "2",
+        "ML_GPU_ENABLED": "false",
+    }
     settings = load_settings(environment, dotenv=None)
     try:
         local_stack.up(settings)
@@ -39,3 +57,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     finally:
         local_stack.down(settings)
         assert processes.ours(settings) == [], "`down` left processes behind"
+
+
+def _real_tenants(data: Path, folder: Path) -> list[dict[str, Any]]:
+    """Two tenants of real exports, declared as `analytics run --data` declares them."""
+    logs = data / "listening" / "dend_eventsim_open.tar.gz"
+    history = data / "listening" / "spotify_extended" / "userA_2013-2024.zip"
+    if not (logs.exists() and history.exists()):
+        return []
+    with tarfile.open(logs) as archive:
+        archive.extractall(folder / "dend", filter="data")
+    (folder / "user_a").mkdir()
+    shutil.copyfile(history, folder / "user_a" / history.name)
+    tenants = tenants_from_folder(folder, folder / "tenants.yaml")
+    return [tenant.model_dump(mode="json") for tenant in tenants.values()]
