@@ -34,7 +34,7 @@ class Profile(BaseModel):
     paid_share: float = Field(default=0.55, ge=0, le=1)
     activity: float = Field(default=0.3, gt=0, le=0.9, description="share active on a day")
     tracks: int = Field(default=6000, ge=200)
-    churn: float = Field(default=0.00115, gt=0, description="daily hazard of an average payer")
+    churn: float = Field(default=0.0016, gt=0, description="daily hazard of an average payer")
     genre_tilt: float = 0.0  # turns the tenant's favourite genres
     dsn_secret: str | None = None
 
