@@ -1,0 +1,127 @@
+"""Plays simulated a second, in each form they are handed over in."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from analytics.simulate.config import SimulationConfig
+from analytics.simulate.layout import POSTGRES, relation
+from analytics.simulate.profiles import SAMPLE
+from analytics.simulate.run import SimulationReport, simulate
+from bench.figure import Figure, rate, seconds
+from bench.place import Place
+
+AIM = 200_000  # plays/s
+FORMS = {"eventsim": "JSON lines and CSV", "parquet": "Parquet", "postgres": "PostgreSQL"}
+
+
+def measure(place: Place) -> list[Figure]:
+    """Each form alone, then all three tenants together."""
+    figures, total, bare_total = [], 0.0, 0.0
+    plays = 0
+    for profile in SAMPLE:
+        config = SimulationConfig(
+            days=place.size.days, scale=place.size.scale, tenants=(profile,), drift={}
+        )
+        dsns = {profile.id: _database(place)} if profile.writes == "postgres" else {}
+        reports: list[SimulationReport] = []
+        folder = place.fresh("simulator")
+
+        def run(
+            config: SimulationConfig = config,
+            folder: Path = folder,
+            dsns: dict[str, str] = dsns,
+            reports: list[SimulationReport] = reports,
+        ) -> None:
+            reports.append(simulate(config, folder / "landing", folder / "truth", dsns))
+
+        ours = seconds(run, place.size.repeats)
+        bare = _bare(place, folder / "landing" / profile.id, dsns.get(profile.id))
+        made = reports[-1].plays
+        plays, total, bare_total = plays + made, total + ours, bare_total + bare
+        figures.append(
+            rate(
+                f"simulator_{profile.writes}",
+                f"simulate, handed over as {FORMS[profile.writes]}",
+                made, ours, bare, unit="plays/s", aim=AIM,
+                how=f"{made:,} plays of {place.size.days} days with all that belongs to them",
+                bare="the finished frames written once more by Polars, or copied by psycopg",
+            )
+        )  # fmt: skip
+    figures.append(
+        rate(
+            "simulator_all", "simulate, all three tenants", plays, total, bare_total,
+            unit="plays/s", aim=AIM, how=f"{plays:,} plays, one tenant after the other",
+            bare="as above, together",
+        )
+    )  # fmt: skip
+    return figures
+
+
+def _bare(place: Place, landing: Path, dsn: str | None) -> float:
+    """Seconds to write what lies there again, from memory, without making anything up."""
+    if dsn is not None:
+        return _bare_copy(dsn, place.size.repeats)
+    out = place.fresh("bare")
+    frames: list[tuple[str, pl.DataFrame]] = []
+    for file in sorted(landing.rglob("*.*")):
+        if file.suffix == ".jsonl":
+            frames.append(("json", pl.read_ndjson(file, ignore_errors=True)))
+        elif file.suffix == ".csv":
+            frames.append(("csv", pl.read_csv(file)))
+        elif file.suffix == ".parquet":
+            frames.append(("parquet", pl.read_parquet(file)))
+
+    def write() -> None:
+        for number, (kind, frame) in enumerate(frames):
+            path = out / f"{number}.{kind}"
+            if kind == "json":
+                frame.write_ndjson(path)
+            elif kind == "csv":
+                frame.write_csv(path)
+            else:
+                frame.write_parquet(path)
+
+    return seconds(write, place.size.repeats)
+
+
+def _bare_copy(dsn: str, repeats: int) -> float:
+    """Seconds to copy the same bytes into tables without an index."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        contents = {}
+        for table in POSTGRES:
+            name = sql.Identifier(*relation(table).split("."))
+            target = sql.Identifier("app", f"bare_{table}")
+            connection.execute(sql.SQL("create table {} (like {})").format(target, name))
+            data = io.BytesIO()
+            query = sql.SQL("copy {} to stdout (format csv)").format(name)
+            with connection.cursor() as cursor, cursor.copy(query) as copy:
+                for piece in copy:
+                    data.write(piece)
+            contents[table] = data.getvalue()
+
+        def clear() -> None:
+            for table in contents:
+                name = sql.Identifier("app", f"bare_{table}")
+                connection.execute(sql.SQL("truncate {}").format(name))
+
+        def write() -> None:
+            for table, content in contents.items():
+                query = sql.SQL("copy {} from stdin (format csv)").format(
+                    sql.Identifier("app", f"bare_{table}")
+                )
+                with connection.cursor() as cursor, cursor.copy(query) as copy:
+                    copy.write(content)
+
+        return seconds(write, repeats, before=clear)
+
+
+def _database(place: Place) -> str:
+    with psycopg.connect(place.postgres.dsn(), autocommit=True) as connection:
+        connection.execute("create database operational")
+    return place.postgres.dsn("operational")
