@@ -31,9 +31,7 @@ TENANTS = [
 
 
 @pytest.fixture(scope="session")
-def stack(
-    tmp_path_factory: pytest.TempPathFactory, data_folder: Path
-) -> Iterator[Settings]:
+def stack(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Iterator[Settings]:
     """The settings of a stack that is up; taken down at the end.
 
     Its tenants: `t1` and `t2` without data, the sample's three, and where the
