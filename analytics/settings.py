@@ -66,10 +66,18 @@ class Settings(BaseModel):
     )
 
     # ---- ports on loopback; 0 takes a free one and keeps it
-    analytics_postgres_port: int = Field(0, ge=0, le=65535)
-    analytics_airflow_port: int = Field(0, ge=0, le=65535)
-    analytics_mlflow_port: int = Field(0, ge=0, le=65535)
-    analytics_docs_port: int = Field(0, ge=0, le=65535)
+    analytics_postgres_port: int = Field(
+        0, ge=0, le=65535, description="port of the embedded PostgreSQL; 0: a free one"
+    )
+    analytics_airflow_port: int = Field(
+        0, ge=0, le=65535, description="port of Airflow's UI and REST interface; 0: a free one"
+    )
+    analytics_mlflow_port: int = Field(
+        0, ge=0, le=65535, description="port of MLflow; 0: a free one"
+    )
+    analytics_docs_port: int = Field(
+        0, ge=0, le=65535, description="port of the docs site; 0: a free one"
+    )
 
     # ---- learning
     ml_workers: int = Field(2, ge=1, le=1024, description="threads or processes a training may use")
