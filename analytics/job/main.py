@@ -135,7 +135,11 @@ def _run_chains(settings: Settings, console: Console, steps: Sequence[Step]) -> 
             run_id = client.trigger("ingest", conf)
             view.begin(number)
             runs = client.wait_chain(
-                "ingest", run_id, seconds=CHAIN_SECONDS, seen=ChainView(client, view, number)
+                "ingest",
+                run_id,
+                seconds=CHAIN_SECONDS,
+                seen=ChainView(client, view, number),
+                every=2.0,
             )
             view.end(number, runs)
             red += [run for run in runs if run.state == "failed"]
