@@ -20,11 +20,22 @@ from typing import Any
 from analytics.stack.addresses import HOST
 
 TITLES = {
-    "dbt": "dbt docs: every model, column, test and where it comes from",
-    "data-docs": "Data docs: what the gates checked, and what they found",
-    "reports": "Reports of the tenants",
-    "drift": "Drift reports, per tenant and day",
+    "dbt": ("dbt docs", "every model, column and test, and where it comes from"),
+    "data-docs": ("Data docs", "what the gates checked, and what they found"),
+    "reports": ("Reports", "engagement, conversion and churn risk of each tenant"),
+    "drift": ("Drift reports", "what moved, by tenant and day"),
 }
+_STYLE = """
+:root { --ink: #1f2933; --soft: #667684; --line: #d9e0e6; --paper: #fff; --link: #1259b5; }
+body { font: 17px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 4rem auto; padding: 0 1rem;
+  color: var(--ink); background: var(--paper); }
+h1 { font-size: 1.6rem; } ul { list-style: none; padding: 0; }
+li { border-top: 1px solid var(--line); padding: .7rem 0; } a { color: var(--link); }
+li a { font-weight: 600; text-decoration: none; } small { color: var(--soft); display: block; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e9ee; --soft: #9aa8b4; --line: #37424c; --paper: #14191e; --link: #6cb0ff; }
+}
+"""
 
 
 # Of dbt's target folder only the site itself: compiled SQL and run results stay inside.
@@ -83,16 +94,36 @@ class Pages(SimpleHTTPRequestHandler):
     def _root(self, name: str) -> Path | None:
         return next((f.resolve() for f in self.folders[name] if f.exists()), None)
 
-    def _index(self) -> None:
+    def list_directory(self, path: str | os.PathLike[str]) -> None:
+        """The pages of a folder that has no index of its own."""
+        folder = Path(path)
+        name = posixpath.normpath(urllib.parse.urlsplit(self.path).path).strip("/").split("/")[0]
+        title = TITLES.get(name, (name, ""))[0]
+        entries = sorted(p for p in folder.iterdir() if p.is_dir() or p.suffix == ".html")
         rows = "".join(
-            f'<li><a href="/{name}/">{html.escape(TITLES.get(name, name))}</a>'
-            f"{'' if self._root(name) else ' (nothing written yet)'}</li>"
-            for name in self.folders
+            f'<li><a href="{urllib.parse.quote(p.name)}{"/" if p.is_dir() else ""}">'
+            f"{html.escape(p.stem)}</a></li>"
+            for p in entries
         )
+        up = '<p><a href="../">back</a></p>'
+        self._send(title, f"{up}<h1>{html.escape(title)}</h1><ul>{rows}</ul>")
+
+    def _index(self) -> None:
+        rows = ""
+        for name in self.folders:
+            title, about = TITLES.get(name, (name, ""))
+            about += "" if self._root(name) else " (nothing written yet)"
+            rows += (
+                f'<li><a href="/{name}/">{html.escape(title)}</a>'
+                f"<small>{html.escape(about)}</small></li>"
+            )
+        self._send("Tenant Analytics", f"<h1>Tenant Analytics</h1><ul>{rows}</ul>")
+
+    def _send(self, title: str, body: str) -> None:
         page = (
-            "<!doctype html><html lang=en><meta charset=utf-8><title>Tenant Analytics</title>"
-            "<style>body{font:18px/1.6 system-ui;max-width:44em;margin:4em auto;padding:0 1em}"
-            f"</style><h1>Tenant Analytics</h1><ul>{rows}</ul></html>"
+            '<!doctype html><html lang="en"><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{html.escape(title)}</title><style>{_STYLE}</style>{body}</html>"
         ).encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")

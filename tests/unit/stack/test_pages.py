@@ -45,6 +45,14 @@ def test_the_index_names_every_site_and_says_which_is_empty(get):
     assert page.count("nothing written yet") == 1
 
 
+def test_a_folder_without_index_lists_its_pages_and_nothing_else(get):
+    status, page = get("/reports/")
+    assert status == 200
+    assert '<a href="t1.html">t1</a>' in page
+    assert "link" not in page.split("</style>")[1]
+    assert get("/reports/", method="HEAD") == (200, "")
+
+
 def test_written_pages_are_served(get):
     assert get("/reports/t1.html") == (200, "report of t1")
     assert get("/dbt/") == (200, "dbt docs")
