@@ -111,6 +111,16 @@ def reasons_of(context: Mapping[str, Any]) -> dict[str, str]:
     return {t: why for event in _events(context) for t, why in event.get("reasons", {}).items()}
 
 
+def results_of(group: Any) -> list[Any]:
+    """What a mapped task group gave, one result a tenant that came through.
+
+    Airflow hands over the result of a group with one tenant bare, not as a list.
+    """
+    if group is None:
+        return []
+    return [group] if isinstance(group, str | dict) else list(group)
+
+
 def announce(
     asset: Asset,
     outlet_events: Mapping[Asset, Any],

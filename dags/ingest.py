@@ -13,7 +13,15 @@ from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
 from analytics.settings import load_settings
-from dags.assets import DEFAULT_ARGS, SILVER, announce, interval_of, tenants_of, trigger_form
+from dags.assets import (
+    DEFAULT_ARGS,
+    SILVER,
+    announce,
+    interval_of,
+    results_of,
+    tenants_of,
+    trigger_form,
+)
 
 
 @dag(
@@ -63,7 +71,7 @@ def ingest():
         from analytics.interval import Interval
 
         interval = interval_of(context)
-        changed = [item for item in landed or () if item["touched"]]
+        changed = [item for item in results_of(landed) if item["touched"]]
         starts = [Interval.of(item["touched"], interval.end).start for item in changed]
         window = Interval(min([interval.start, *starts]), interval.end)
         announce(SILVER, outlet_events, (item["tenant"] for item in changed), window)

@@ -30,6 +30,7 @@ from dags.assets import (
     MARTS,
     announce,
     interval_of,
+    results_of,
     tenants_of,
     trigger_form,
 )
@@ -139,7 +140,7 @@ def transform():
 
     @task(outlets=[MARTS], trigger_rule="all_done")
     def announce_marts(published: list[str], *, outlet_events, **context) -> None:
-        announce(MARTS, outlet_events, published or (), interval_of(context))
+        announce(MARTS, outlet_events, results_of(published), interval_of(context))
 
     @task(trigger_rule="one_failed")
     def fail_if_any_tenant_failed() -> None:

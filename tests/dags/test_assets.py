@@ -98,3 +98,18 @@ def test_the_form_knows_only_declared_tenants_and_real_dates():
     form = assets.trigger_form()
     assert form["tenants"].schema["items"]["enum"] == ["t1", "t2"]
     assert form["from"].schema["format"] == form["to"].schema["format"] == "date"
+
+
+@pytest.mark.parametrize(
+    ("handed_over", "results"),
+    [
+        (None, []),
+        ([], []),
+        ("t1", ["t1"]),
+        ({"tenant": "t1"}, [{"tenant": "t1"}]),
+        (["t1", "t2"], ["t1", "t2"]),
+    ],
+)
+def test_one_green_tenant_is_a_list_of_one(handed_over, results):
+    """Airflow gives the result of a group bare when only one of its tenants came through."""
+    assert assets.results_of(handed_over) == results
