@@ -17,8 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from airflow import settings
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
+from sqlalchemy import inspect
 
 READS = {
     "features": "silver",
@@ -30,7 +32,8 @@ READS = {
 
 
 def main(conf: str, result: str, *steps: str) -> None:
-    initdb()
+    if not inspect(settings.engine).has_table("dag_run"):
+        initdb()
     _make_pool()
     announced: dict[str, dict[str, Any]] = {}
     runs = []

@@ -83,7 +83,45 @@ def simulated(settings: Settings, truth: Path) -> World:
     }
     simulate(config, settings.landing, settings.var / "truth", dsns)
     (settings.var / "truth").rename(truth)
-    return World(settings, truth)
+    world = World(settings, truth)
+    _let_leavers_skip(world, dsns)
+    return world
+
+
+def _let_leavers_skip(world: World, dsns: dict[str, str]) -> None:
+    """Who will leave within five weeks skips every track.
+
+    So few listeners teach no model more than the baseline sees; this, which the
+    baseline does not look at, makes the champion a certainty.
+    """
+    for file in (world.settings.landing / "indie_radio" / "plays").glob("*.parquet"):
+        plays = pl.read_parquet(file)
+        played_on = pl.from_epoch("played_at", time_unit="ms").dt.date()
+        left = _leavers(world, "indie_radio")
+        leaving = plays.with_columns(played_on.alias("on")).join(
+            left, left_on="member_no", right_on="listener_id", how="inner"
+        )
+        leaving = leaving.filter(_within_five_weeks(pl.col("on")))["spin_no"]
+        skips = pl.col("spin_no").is_in(leaving.unique().implode())
+        plays.with_columns(pl.col("skipped") | skips).write_parquet(file)
+    with psycopg.connect(dsns["nordic_beats"]) as database:
+        database.execute("create temporary table leavers (listener_id bigint, left_on date)")
+        with database.cursor() as cursor:
+            rows = _leavers(world, "nordic_beats").rows()
+            cursor.executemany("insert into leavers values (%s, %s)", rows)
+        database.execute(
+            "update app.plays set skipped = true from leavers where account_id = listener_id "
+            "and left_on - started_at::date between 0 and 35"
+        )
+
+
+def _leavers(world: World, tenant_id: str) -> pl.DataFrame:
+    left = pl.read_parquet(world.truth / tenant_id / "churn.parquet")
+    return left.select(pl.col("listener_id").cast(pl.Int64), "left_on")
+
+
+def _within_five_weeks(day: pl.Expr) -> pl.Expr:
+    return (pl.col("left_on") - day).dt.total_days().is_between(0, 35)
 
 
 def _profiles() -> tuple[Profile, ...]:
