@@ -14,11 +14,11 @@ WINDOWS = (7, 28, 90)
 
 
 def measure(place: Place) -> list[Figure]:
-    from spark_jobs.build import build
+    from spark_jobs.build import Built, build
 
     settings = place.lake
     plays = read.scan(settings, "plays").select(pl.len()).collect().item()
-    built = []
+    built: list[Built] = []
 
     def all_tenants() -> None:
         built.extend(build(settings, t, place.interval, "bench") for t in FILE_TENANTS)
