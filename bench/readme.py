@@ -24,7 +24,7 @@ REQUIRED = {
 # A number with a unit: what only a measurement may say.
 FIGURE = re.compile(
     r"(?<![\w.\-/#])\d[\d.,]*\s?(?:[kM]\s)?"
-    r"(?:ms|s|sec|seconds?|min|minutes?|h|hours?|%|×|[kKMG]i?B|rows?/s|plays/s"
+    r"(?:ms|s|sec|seconds?|min|minutes?|h|hours?|%|[kKMG]i?B|rows?/s|plays/s"
     r"|(?:k|M|thousand|million)(?:\s+(?:rows|plays))?)(?![\w])"
 )
 
