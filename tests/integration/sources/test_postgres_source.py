@@ -7,7 +7,7 @@ import pytest
 
 from analytics.errors import SchemaError, SourceError
 from analytics.lake import bronze, quarantine, read
-from tests.landing import BOTH_DAYS, DAY_ONE, a_tenant, run, stage
+from tests.landing import BOTH_DAYS, DAY_ONE, a_line, a_tenant, drop, events_of, run, stage
 
 pytestmark = pytest.mark.integration
 DATABASE = "source_tests"
@@ -77,6 +77,19 @@ def test_a_wrong_password_is_said_and_the_password_is_not(settings, postgres):
         bronze.extract(settings, "t1", DAY_ONE, "run")
     assert "not-the-password" not in str(caught.value)
     assert "ops_dsn" in str(caught.value)
+
+
+def test_with_a_wrong_password_the_other_sources_and_tenants_arrive(make_settings, postgres):
+    settings = make_settings([a_tenant("t1", TICKETS, events_of("t1")), a_tenant("t2")])
+    settings.secrets.mkdir(parents=True)
+    dsn = postgres.dsn(password="not-the-password")  # noqa: S106
+    (settings.secrets / "ops_dsn").write_text(dsn)
+    for tenant_id in ("t1", "t2"):
+        drop(settings, tenant_id, "2025-01-06", a_line())
+    with pytest.raises(SourceError, match=r"t1: source tickets: .*password"):
+        bronze.extract(settings, "t1", DAY_ONE, "run")
+    assert stage(settings, "t1", DAY_ONE)["plays"].height == 1
+    assert run(settings, "t2", DAY_ONE, "run").rows["plays"]["landed"] == 1
 
 
 def test_a_server_that_is_not_there_is_said(settings):
