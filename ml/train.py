@@ -21,11 +21,11 @@ from pydantic import BaseModel, ConfigDict
 from analytics.errors import TrainingError
 from analytics.settings import Settings
 from analytics.tenants import get_tenant
-from ml.automl.search import Compute, Found, search
+from ml.automl.search import Compute, Found, choose, refit, search
 from ml.estimators.baseline import Baseline
 from ml.estimators.device import resolve_device
 from ml.estimators.preparation import fit_calibration, fit_encoder
-from ml.estimators.scorer import Calibration, Network, Scorer
+from ml.estimators.scorer import Calibration, Scorer
 from ml.evaluation import Holdout, Scores
 from ml.features import TrainingSet, training_set
 from ml.outcomes import TrainingOutcome, record, recorded, show, training_key
@@ -84,6 +84,7 @@ class Result:
     scorer: Scorer
     split: TimeSplit
     found: dict[str, Found]  # the best of each family
+    validation_auc: float  # of what was chosen
     scores: dict[str, Scores]  # challenger, baseline, champion (where there is one)
     comparisons: list[Comparison]
     promotion: Promotion
@@ -137,21 +138,25 @@ def train(
         )
         for family in config.families
     }
-    best = max(found.values(), key=lambda it: it.validation_auc)
+    members, validation_auc = choose(list(found.values()), labels["validation"])
 
-    # ---- calibrate the winner on weeks it has not seen
-    kind = {"network": best.estimator} if isinstance(best.estimator, Network) else {}
-    scorer = Scorer(best.family, encoder, Calibration("platt"), **kind)
-    if not kind:
-        scorer.booster = best.estimator
+    # ---- what won learns from validation too, then is calibrated on weeks it has not seen
+    known = tuple(np.concatenate([it["train"], it["validation"]]) for it in (matrix, labels))
+    estimators = {it.family: refit(it, (known[0], known[1]), compute) for it in members}
+    scorer = Scorer(
+        family=members[0].family if len(members) == 1 else "ensemble",
+        encoder=encoder,
+        calibration=Calibration("platt"),
+        booster=estimators.get("xgboost"),
+        network=estimators.get("network"),
+    )
     margin = scorer.margin_of(matrix["calibration"])
     scorer.calibration = fit_calibration(margin, labels["calibration"])
 
-    # ---- the baseline may learn from every week the model learnt from
-    history = pd.concat([parts["train"], parts["validation"]])
+    # ---- the baseline learns from the same weeks
     numeric = encoder.numeric
     plain = [c for c in CHURN.baseline_features if c in numeric] or numeric[:3]
-    baseline = Baseline(plain).fit(history, history[CHURN.label].to_numpy(dtype="float64"))
+    baseline = Baseline(plain).fit(pd.concat([parts["train"], parts["validation"]]), known[1])
 
     # ---- judge all on the same holdout rows and resamples
     rows = parts["holdout"]
@@ -170,13 +175,14 @@ def train(
     promotion = PROMOTION.judge(comparisons)
     log.info(
         "%s: %s, holdout AUC %.3f against baseline %.3f; %s",
-        config.tenant_id, best.family, scores["challenger"].auc, scores["baseline"].auc,
+        config.tenant_id, scorer.family, scores["challenger"].auc, scores["baseline"].auc,
         promotion.reason,
     )  # fmt: skip
     return Result(
         scorer=scorer,
         split=split,
         found=found,
+        validation_auc=validation_auc,
         scores=scores,
         comparisons=comparisons,
         promotion=promotion,

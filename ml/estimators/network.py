@@ -1,8 +1,8 @@
 """A small fully connected network (torch), stopped early, on one process or several.
 
 Distributed training is data-parallel (DDP over gloo): every process draws the
-same permutation and takes its own batches of it, so a step sees BATCH rows a
-process and gradients are averaged.
+same permutation and takes its share of each batch, and gradients are averaged.
+A step therefore sees the same rows whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -18,54 +18,58 @@ import numpy as np
 if TYPE_CHECKING:
     from ml.estimators.scorer import Network
 
-MAX_EPOCHS = 60
-PATIENCE = 6
+MAX_EPOCHS = 40
+PATIENCE = 5
 BATCH = 256
 
 Rows = tuple[np.ndarray, np.ndarray]
 Report = Callable[[int, float], None]
+Layers = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class NetworkParameters:
     width: int = 16  # 0: no hidden layer, which is a logistic regression on every feature
     depth: int = 1
-    learning_rate: float = 0.005
-    weight_decay: float = 1e-3
-    dropout: float = 0.1
+    learning_rate: float = 0.004
+    weight_decay: float = 0.1
+    dropout: float = 0.3
 
 
 def fit_network(
     parameters: NetworkParameters,
     train: Rows,
-    validation: Rows,
+    validation: Rows | None = None,
     *,
     seed: int,
     threads: int,
     device: str = "cpu",
     processes: int = 1,
+    epochs: int = MAX_EPOCHS,
     report: Report | None = None,
-) -> Network:
-    """The network at its best epoch, as numpy weights with the scale learnt from `train`."""
+) -> tuple[Network, int]:
+    """The network and its number of epochs, as numpy weights with the scale learnt from `train`.
+
+    With validation rows it is the one of the best epoch; without, the one after
+    exactly `epochs`, which several processes may share.
+    """
     from ml.estimators.scorer import Network  # brings mlflow, which the processes do not need
 
-    centre, scale = _scale(train[0])
-    shape = Network(centre, scale, [])
-    scaled = (shape.standardize(train[0]), train[1])
-    rows = (scaled, (shape.standardize(validation[0]), validation[1]))
-    if processes > 1:
-        layers = _fit_distributed(parameters, rows, seed, device, processes)
+    shape = Network.scaled_by(train[0])
+    rows = (shape.standardize(train[0]), train[1])
+    if validation is not None:
+        judged = (shape.standardize(validation[0]), validation[1])
+        layers, epochs = _fit(
+            parameters, rows, judged, seed=seed, threads=threads, device=device, epochs=epochs,
+            report=report,
+        )  # fmt: skip
+    elif processes > 1:
+        layers = _fit_distributed(parameters, rows, seed, device, processes, epochs)
     else:
-        layers = _fit(parameters, *rows, seed=seed, threads=threads, device=device, report=report)
-    return Network(centre, scale, layers)
-
-
-def _scale(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median and spread of each column; a column that never varies divides by one."""
-    empty = np.isnan(matrix).all(axis=0)
-    known = np.where(empty, 0.0, matrix)
-    centre, spread = np.nanmedian(known, axis=0), np.nanstd(known, axis=0)
-    return centre.astype(np.float32), np.where(spread > 1e-9, spread, 1.0).astype(np.float32)
+        layers, _ = _fit(
+            parameters, rows, None, seed=seed, threads=threads, device=device, epochs=epochs
+        )
+    return Network(shape.centre, shape.scale, layers), epochs
 
 
 def _build(parameters: NetworkParameters, inputs: int) -> Any:
@@ -81,15 +85,16 @@ def _build(parameters: NetworkParameters, inputs: int) -> Any:
 def _fit(
     parameters: NetworkParameters,
     train: Rows,
-    validation: Rows,
+    validation: Rows | None,
     *,
     seed: int,
     threads: int,
     device: str,
+    epochs: int,
     report: Report | None = None,
     rank: int = 0,
     world: int = 1,
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> tuple[Layers, int]:
     """The loop, in one place: epochs, batches, early stopping. `rank` takes its share."""
     import torch
 
@@ -101,58 +106,55 @@ def _fit(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=parameters.learning_rate, weight_decay=parameters.weight_decay
     )
-    x, y = (torch.as_tensor(a, dtype=torch.float32, device=device) for a in train)
-    xv, yv = (torch.as_tensor(a, dtype=torch.float32, device=device) for a in validation)
+    x, y = _tensors(train, device)
+    judged = _tensors(validation, device) if validation else None
     shuffle = torch.Generator().manual_seed(seed)
-    best, best_loss, waited = net.state_dict(), float("inf"), 0
+    step = BATCH // world * world  # so that every process has as many rows of a batch
+    best, best_loss, best_epoch = net.state_dict(), float("inf"), epochs
 
-    for epoch in range(MAX_EPOCHS):
+    for epoch in range(epochs):
         model.train()
-        order = torch.randperm(len(x), generator=shuffle)
-        order = order[: len(x) // world * world] if world > 1 else order
-        for start in range(0, len(order), BATCH * world):
-            batch = order[start : start + BATCH * world][rank::world].to(device)
+        order = torch.randperm(len(x), generator=shuffle)[: len(x) // world * world]
+        for start in range(0, len(order), step):
+            batch = order[start : start + step][rank::world].to(device)
             optimizer.zero_grad(set_to_none=True)
             loss_of(model(x[batch])[:, 0], y[batch]).backward()
             optimizer.step()
+        if judged is None:
+            continue
 
         net.eval()
         with torch.no_grad():
-            loss = float(loss_of(net(xv)[:, 0], yv))
+            loss = float(loss_of(net(judged[0])[:, 0], judged[1]))
         if report:
             report(epoch, loss)
         if loss < best_loss - 1e-5:
-            best_loss, waited = loss, 0
+            best_loss, best_epoch = loss, epoch + 1
             best = {k: v.detach().clone() for k, v in net.state_dict().items()}
-        else:
-            waited += 1
-        if _agree(waited >= PATIENCE, world):
+        elif epoch + 1 - best_epoch >= PATIENCE:
             break
 
     arrays = [tensor.cpu().numpy() for tensor in best.values()]
-    return list(zip(arrays[::2], arrays[1::2], strict=True))
+    return list(zip(arrays[::2], arrays[1::2], strict=True)), best_epoch
 
 
-def _agree(stop: bool, world: int) -> bool:
-    """Rank 0 decides for all, or a rounding difference would leave one process waiting."""
-    if world == 1:
-        return stop
+def _tensors(rows: Rows, device: str) -> Any:
     import torch
 
-    flag = torch.tensor([int(stop)])
-    torch.distributed.broadcast(flag, src=0)
-    return bool(flag.item())
+    return [torch.as_tensor(a, dtype=torch.float32, device=device) for a in rows]
 
 
 def _fit_distributed(
-    parameters: NetworkParameters, rows: tuple[Rows, Rows], seed: int, device: str, processes: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
+    parameters: NetworkParameters, rows: Rows, seed: int, device: str, processes: int, epochs: int
+) -> Layers:
     """Start the processes, let them train, read what the first one wrote."""
     import torch.multiprocessing as processes_of
 
     with tempfile.TemporaryDirectory(prefix="distributed-") as folder:
         processes_of.spawn(
-            _worker, args=(processes, folder, parameters, rows, seed, device), nprocs=processes
+            _worker,
+            args=(processes, folder, parameters, rows, seed, device, epochs),
+            nprocs=processes,
         )
         with np.load(Path(folder) / "weights.npz") as arrays:
             count = len(arrays.files) // 2
@@ -164,9 +166,10 @@ def _worker(
     world: int,
     folder: str,
     parameters: NetworkParameters,
-    rows: tuple[Rows, Rows],
+    rows: Rows,
     seed: int,
     device: str,
+    epochs: int,
 ) -> None:
     """One process of a distributed training; gathers over a file, so it opens no fixed port."""
     import torch
@@ -177,9 +180,10 @@ def _worker(
     try:
         if device == "cuda":
             device = f"cuda:{rank % torch.cuda.device_count()}"
-        layers = _fit(
-            parameters, *rows, seed=seed, threads=1, device=device, rank=rank, world=world
-        )
+        layers, _ = _fit(
+            parameters, rows, None, seed=seed, threads=1, device=device, epochs=epochs,
+            rank=rank, world=world,
+        )  # fmt: skip
         if rank == 0:
             named = {f"weight_{i}": w for i, (w, _) in enumerate(layers)}
             named |= {f"bias_{i}": b for i, (_, b) in enumerate(layers)}

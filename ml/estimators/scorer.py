@@ -49,22 +49,43 @@ class Encoder:
 
 @dataclass
 class Network:
-    """The forward pass of a small fully connected net, in numpy."""
+    """The forward pass of a small fully connected net, in numpy.
+
+    Inputs pass through asinh first (linear near 0, a logarithm far out): counts
+    have long tails, and without it a few heavy listeners set the scale for all.
+    """
 
     centre: np.ndarray
     scale: np.ndarray
     layers: list[tuple[np.ndarray, np.ndarray]]
 
+    @classmethod
+    def scaled_by(cls, matrix: np.ndarray) -> Network:
+        """One without layers: median and spread of each column, 1 where it never varies."""
+        squeezed = np.arcsinh(np.where(np.isnan(matrix).all(axis=0), 0.0, matrix))
+        centre, spread = np.nanmedian(squeezed, axis=0), np.nanstd(squeezed, axis=0)
+        scale = np.where(spread > 1e-9, spread, 1.0)
+        return cls(centre.astype(np.float32), scale.astype(np.float32), [])
+
     def standardize(self, matrix: np.ndarray) -> np.ndarray:
-        filled = np.where(np.isnan(matrix), self.centre, matrix)
-        return np.clip((filled - self.centre) / self.scale, -CLIP, CLIP).astype(np.float32)
+        signal = (np.arcsinh(matrix) - self.centre) / self.scale
+        return np.clip(np.nan_to_num(signal, nan=0.0), -CLIP, CLIP).astype(np.float32)
 
     def margin(self, matrix: np.ndarray) -> np.ndarray:
-        signal = self.standardize(matrix)
+        return self.forward(self.standardize(matrix))
+
+    def forward(self, signal: np.ndarray) -> np.ndarray:
         for weight, bias in self.layers[:-1]:
             signal = np.maximum(signal @ weight.T + bias, 0)
         weight, bias = self.layers[-1]
         return (signal @ weight.T + bias)[:, 0]
+
+
+def boosted_margin(booster: Any, matrix: np.ndarray) -> np.ndarray:
+    """Log-odds of XGBoost's trees."""
+    import xgboost as xgb
+
+    return booster.predict(xgb.DMatrix(matrix), output_margin=True)
 
 
 @dataclass
@@ -85,7 +106,10 @@ class Calibration:
 
 @dataclass
 class Scorer:
-    """Rows in, calibrated churn probabilities out."""
+    """Rows in, calibrated churn probabilities out.
+
+    Trees, a network, or both (`family` "ensemble"), whose log-odds are then averaged.
+    """
 
     family: str
     encoder: Encoder
@@ -99,11 +123,12 @@ class Scorer:
 
     def margin_of(self, matrix: np.ndarray) -> np.ndarray:
         """Log-odds before calibration, from the encoded matrix."""
+        margins = []
+        if self.booster is not None:
+            margins.append(boosted_margin(self.booster, matrix))
         if self.network is not None:
-            return self.network.margin(matrix)
-        import xgboost as xgb
-
-        return self.booster.predict(xgb.DMatrix(matrix), output_margin=True)
+            margins.append(self.network.margin(matrix))
+        return np.mean(margins, axis=0)
 
     def probability(self, frame: pd.DataFrame) -> np.ndarray:
         margin = self.margin_of(self.encoder.matrix(frame)).astype("float64")
@@ -124,7 +149,7 @@ class Scorer:
             for i, (weight, bias) in enumerate(self.network.layers):
                 arrays |= {f"weight_{i}": weight, f"bias_{i}": bias}
             np.savez(folder / "network.npz", **arrays)  # type: ignore[arg-type]
-        else:
+        if self.booster is not None:
             self.booster.save_model(folder / "booster.json")
         return folder
 
@@ -139,7 +164,7 @@ class Scorer:
                 count = sum(name.startswith("weight_") for name in arrays.files)
                 layers = [(arrays[f"weight_{i}"], arrays[f"bias_{i}"]) for i in range(count)]
                 scorer.network = Network(arrays["centre"], arrays["scale"], layers)
-        else:
+        if (folder / "booster.json").exists():
             import xgboost as xgb
 
             scorer.booster = xgb.Booster()

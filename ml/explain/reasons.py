@@ -44,34 +44,34 @@ def contributions(scorer: Any, frame: pd.DataFrame) -> pd.DataFrame:
     """Each feature's push on the log-odds of churn, row by row.
 
     Trees give exact TreeSHAP. For a network, SHAP values are estimated against
-    a spread of the rows themselves, with a fixed seed.
+    a spread of the rows themselves, with a fixed seed. Where both answer, their
+    log-odds are averaged, and so are the pushes.
     """
     matrix = scorer.encoder.matrix(frame)
-    if scorer.network is None:
+    values = []
+    if scorer.booster is not None:
         import xgboost as xgb
 
-        values = scorer.booster.predict(xgb.DMatrix(matrix), pred_contribs=True)[:, :-1]
-    elif len(scorer.network.layers) == 1:  # linear: exact in closed form
-        weight, _ = scorer.network.layers[0]
-        signal = scorer.network.standardize(matrix)
-        values = (signal - signal.mean(axis=0)) * weight[0]
-    else:
-        values = _permutation_shap(scorer, matrix)
-    pushes = pd.DataFrame(values, columns=scorer.encoder.names, index=frame.index)
+        values.append(scorer.booster.predict(xgb.DMatrix(matrix), pred_contribs=True)[:, :-1])
+    if scorer.network is not None:
+        values.append(_network_pushes(scorer.network, scorer.network.standardize(matrix)))
+    pushes = pd.DataFrame(np.mean(values, axis=0), columns=scorer.encoder.names, index=frame.index)
     return pushes.T.groupby(scorer.encoder.sources, sort=False).sum().T
 
 
-def _permutation_shap(scorer: Any, matrix: np.ndarray) -> np.ndarray:
+def _network_pushes(network: Any, signal: np.ndarray) -> np.ndarray:
+    if len(network.layers) == 1:  # linear: exact in closed form
+        weight, _ = network.layers[0]
+        return (signal - signal.mean(axis=0)) * weight[0]
     import shap
 
-    filled = np.where(np.isnan(matrix), scorer.network.centre, matrix)
-    order = np.argsort(scorer.network.margin(filled), kind="stable")
-    spread = filled[order[np.linspace(0, len(order) - 1, BACKGROUND).astype(int)]]
+    order = np.argsort(network.forward(signal), kind="stable")
+    spread = signal[order[np.linspace(0, len(order) - 1, BACKGROUND).astype(int)]]
     explainer = shap.PermutationExplainer(
-        scorer.network.margin, shap.maskers.Independent(spread, max_samples=BACKGROUND), seed=17
+        network.forward, shap.maskers.Independent(spread, max_samples=BACKGROUND), seed=17
     )
-    evaluations = 2 * matrix.shape[1] + 1
-    return explainer(filled, max_evals=evaluations, silent=True).values
+    evaluations = 2 * signal.shape[1] + 1
+    return explainer(signal, max_evals=evaluations, silent=True).values
 
 
 def reasons(scorer: Any, frame: pd.DataFrame) -> list[list[str]]:

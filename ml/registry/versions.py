@@ -203,19 +203,23 @@ def _pictures(result: Result, folder: Path) -> None:
 
 
 def _parameters(config: TrainConfig, result: Result) -> dict[str, Any]:
-    best = result.found[result.scorer.family]
+    best = {
+        f"{family}_{name}": value
+        for family, found in result.found.items()
+        for name, value in {**found.parameters, "steps": found.steps}.items()
+    }
     return {
         **{k: v for k, v in config.model_dump(mode="json").items() if k != "features"},
         "feature_count": len(config.features),
-        "family": best.family,
+        "family": result.scorer.family,
         "calibration": result.scorer.calibration.kind,
-        **{f"best_{name}": value for name, value in best.parameters.items()},
+        **best,
         **{f"dates_{part}": dates for part, dates in result.split.describe().items()},
     }
 
 
 def _metrics(result: Result) -> dict[str, float]:
-    metrics: dict[str, float] = {"seconds": result.seconds}
+    metrics = {"seconds": result.seconds, "validation_auc": result.validation_auc}
     for name, scores in result.scores.items():
         metrics |= scores.named("holdout" if name == "challenger" else name)
     for family, found in result.found.items():

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from analytics.errors import TrainingError
-from ml.estimators.device import resolve_device
+from ml.automl.search import Compute, Found, choose, margin_of, refit
+from ml.estimators.device import resolve_device, threads_for
 from ml.estimators.network import NetworkParameters, fit_network
 from ml.estimators.preparation import fit_calibration
 from ml.estimators.scorer import Scorer
+from ml.evaluation import auc
+from ml.explain.reasons import contributions
 from ml.problems.churn import Shortage
 from ml.train import Result, TrainConfig, train
 from spark_jobs.churn_columns import feature_names
@@ -135,14 +138,59 @@ def test_words_and_missing_values_are_encoded(rows):
 
 
 def test_processes_that_share_a_network_agree_with_one_process():
+    """Real processes: a step sees the same rows however many share it, so weights agree too."""
     draw = np.random.default_rng(4)
     x = draw.normal(size=(600, 5)).astype(np.float32)
     y = (x[:, 0] + 0.3 * draw.normal(size=600) > 0).astype(float)
-    learn, check = (x[:400], y[:400]), (x[400:], y[400:])
-    parameters = NetworkParameters(width=0, dropout=0, learning_rate=0.02)
-    shared = fit_network(parameters, learn, check, seed=1, threads=1, processes=2)
-    ranks = (shared.margin(check[0]) > 0) == check[1]
-    assert ranks.mean() > 0.85
+    parameters = NetworkParameters(width=4, dropout=0, learning_rate=0.02)
+    alone, _ = fit_network(parameters, (x, y), seed=1, threads=1, epochs=3)
+    shared, _ = fit_network(parameters, (x, y), seed=1, threads=1, epochs=3, processes=2)
+    assert shared.margin(x) == pytest.approx(alone.margin(x), abs=1e-3)
+
+
+def test_what_won_learns_from_the_validation_weeks_too(rows):
+    served = train(a_config(families=("xgboost",), trials=1), rows)
+    learnt = rows[rows["as_of_date"].isin([*served.split.train, *served.split.validation])]
+    matrix = served.scorer.encoder.matrix(learnt)
+    known = (matrix, learnt["is_churned"].to_numpy(dtype="float64"))
+    expected = refit(served.found["xgboost"], known, Compute(seed=17, threads=1, device="cpu"))
+    assert margin_of(expected, matrix) == pytest.approx(served.scorer.margin_of(matrix))
+
+
+def a_found(family: str, margin: list[float], label: np.ndarray) -> Found:
+    values = np.array(margin)
+    return Found(family, {}, 1, float(auc(label, values)[0]), values)
+
+
+def test_families_are_averaged_only_where_that_does_better_on_validation():
+    label = np.array([0.0, 0.0, 1.0, 1.0])
+    one = a_found("xgboost", [0, 3, 2, 4], label)
+    other = a_found("network", [3, 0, 2, 4], label)
+    both, score = choose([one, other], label)
+    assert [it.family for it in both] == ["xgboost", "network"]
+    assert score == 1.0 > one.validation_auc
+    perfect = a_found("network", [0, 0, 1, 1], label)
+    assert choose([one, perfect], label)[0] == [perfect]
+
+
+def test_an_average_of_families_is_served_and_explained_like_one_model(rows, tmp_path):
+    parts = [train(a_config(families=(f,), trials=1), rows).scorer for f in ("xgboost", "network")]
+    both = Scorer(
+        "ensemble", parts[0].encoder, parts[0].calibration, parts[0].booster, parts[1].network
+    )
+    loaded = Scorer.load(both.save(tmp_path / "scorer"))
+    assert (loaded.probability(rows) == both.probability(rows)).all()
+    matrix = both.encoder.matrix(rows)
+    mean = (parts[0].margin_of(matrix) + parts[1].margin_of(matrix)) / 2
+    assert both.margin_of(matrix) == pytest.approx(mean)
+    few = rows.head(20)
+    pushes = [contributions(it, few).to_numpy() for it in (both, *parts)]
+    assert pushes[0] == pytest.approx((pushes[1] + pushes[2]) / 2)
+
+
+def test_small_tables_are_fitted_by_one_thread():
+    assert threads_for(8_000 * 48, allowed=8) == 1
+    assert threads_for(1_000_000 * 48, allowed=8) == 8
 
 
 def test_insisting_on_a_gpu_that_is_not_there_says_what_to_do():
