@@ -151,6 +151,7 @@ def test_processes_that_share_a_network_agree_with_one_process():
 def test_what_won_learns_from_the_validation_weeks_too(rows):
     served = train(a_config(families=("xgboost",), trials=1), rows)
     learnt = rows[rows["as_of_date"].isin([*served.split.train, *served.split.validation])]
+    learnt = learnt.sort_values(["as_of_date", "listener_id"])
     matrix = served.scorer.encoder.matrix(learnt)
     known = (matrix, learnt["is_churned"].to_numpy(dtype="float64"))
     expected = refit(served.found["xgboost"], known, Compute(seed=17, threads=1, device="cpu"))
