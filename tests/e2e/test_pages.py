@@ -68,6 +68,7 @@ def test_airflow_draws_each_dag_as_a_graph_after_its_run(
             page.goto(f"{at.airflow_url}/dags/{dag}/runs/{quote(run, safe='')}")
             page.get_by_label("Show Graph").first.click()
             seen(page, "choose_tenants", "Success")
+            page.get_by_label("Expand all task groups").first.click()
             page.get_by_role("button", name=re.compile("Fit View", re.I)).first.click()
             picture(page, f"airflow_graph_{dag}")
 
@@ -142,7 +143,7 @@ def test_data_docs_show_what_each_gate_found(at, tenants, visit, picture):
         seen(page, "Data docs", *tenants)
         picture(page, "data_docs", whole=True)
         page.goto(f"{at.docs_url}/data-docs/{tenants[0]}/bronze/")
-        seen(page, "at the bronze gate", "Why it is a rule")
+        seen(page, "at the bronze gate", "Rows at fault")
         picture(page, "data_docs_door")
         page.get_by_role("link", name="plays").first.click()
         seen(page, "listened_ms_is_plausible", "started_at_not_after_interval")
