@@ -95,6 +95,7 @@ def _simulate(settings: Settings, console: Console) -> None:
     from analytics.simulate.config import SimulationConfig
     from analytics.simulate.operational import dsn_of
     from analytics.simulate.run import simulate
+    from analytics.simulate.side_by_side import workers_for
 
     config = SimulationConfig()
     stamp, wanted = settings.landing / ".simulated.json", config.model_dump_json()
@@ -113,6 +114,7 @@ def _simulate(settings: Settings, console: Console) -> None:
             settings.var / "truth",
             dsns,
             lambda tenant_id, day: bars.update(bar, advance=1, description=f"{tenant_id}, {day}"),
+            workers=workers_for(len(config.tenants)),
         )
     stamp.write_text(wanted)
     console.print(f"[green]✓[/] simulated {report.plays:,} plays of {len(config.tenants)} tenants")

@@ -25,6 +25,7 @@ from analytics.simulate.operational import dsn_of
 from analytics.simulate.profiles import SAMPLE, Profile
 from analytics.simulate.run import SimulationReport
 from analytics.simulate.run import simulate as run_simulation
+from analytics.simulate.side_by_side import workers_for
 
 
 def simulate(
@@ -111,8 +112,9 @@ def _with_bar(
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         tasks = {p.id: bar.add_task(p.id, total=config.days) for p in config.tenants}
         return run_simulation(
-            config, landing, truth, dsns, lambda tenant_id, day: bar.advance(tasks[tenant_id])
-        )
+            config, landing, truth, dsns, lambda tenant_id, day: bar.advance(tasks[tenant_id]),
+            workers=workers_for(len(config.tenants)),
+        )  # fmt: skip
 
 
 def _print(report: SimulationReport, landing: Path, truth: Path) -> None:

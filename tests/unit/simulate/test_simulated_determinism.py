@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
+import pytest
+
 from analytics.simulate import eventsim
+from analytics.simulate.profiles import SAMPLE
 from analytics.simulate.run import simulate
 from analytics.simulate.world import World
 from tests.unit.simulate.small_worlds import START, small
@@ -50,6 +53,25 @@ def test_a_tenant_writes_the_same_alone_and_beside_others(tmp_path):
     alone = both.model_copy(update={"tenants": both.tenants[1:]})
     simulate(alone, tmp_path / "alone", tmp_path / "t")
     assert contents(tmp_path / "alone/indie_radio") == contents(tmp_path / "both/indie_radio")
+
+
+def test_tenants_side_by_side_write_the_same_as_one_after_the_other(tmp_path):
+    days: list[tuple[str, date]] = []
+    simulate(small(3), tmp_path / "after" / "landing", tmp_path / "after" / "truth")
+    report = simulate(
+        small(3), tmp_path / "beside" / "landing", tmp_path / "beside" / "truth",
+        progress=lambda *day: days.append(day), workers=2,
+    )  # fmt: skip
+    assert contents(tmp_path / "beside") == contents(tmp_path / "after")
+    assert [t.tenant_id for t in report.tenants] == [p.id for p in small(3).tenants]
+    assert len(days) == len(set(days)) == 2 * 3
+
+
+def test_a_tenant_that_fails_is_named_and_the_one_beside_it_arrives(tmp_path):
+    lacks_its_database = small(2).model_copy(update={"tenants": SAMPLE[1:]})
+    with pytest.raises(ValueError, match="nordic_beats writes to PostgreSQL and got no DSN"):
+        simulate(lacks_its_database, tmp_path / "landing", tmp_path / "truth", workers=2)
+    assert len(list((tmp_path / "landing/indie_radio/plays").iterdir())) == 2
 
 
 def test_other_seeds_and_other_tenants_live_other_days():
