@@ -98,11 +98,11 @@ def _let_leavers_skip(world: World, dsns: dict[str, str]) -> None:
         plays = pl.read_parquet(file)
         played_on = pl.from_epoch("played_at", time_unit="ms").dt.date()
         left = _leavers(world, "indie_radio")
-        leaving = plays.with_columns(played_on.alias("on")).join(
-            left, left_on="member_no", right_on="listener_id", how="inner"
+        joined = plays.with_columns(played_on.alias("on")).join(
+            left, left_on="member_no", right_on="listener_id"
         )
-        leaving = leaving.filter(_within_five_weeks(pl.col("on")))["spin_no"]
-        skips = pl.col("spin_no").is_in(leaving.unique().implode())
+        leaving = joined.filter(_within_five_weeks(pl.col("on")))["spin_no"].unique()
+        skips = pl.col("spin_no").is_in(leaving.implode())
         plays.with_columns(pl.col("skipped") | skips).write_parquet(file)
     with psycopg.connect(dsns["nordic_beats"]) as database:
         database.execute("create temporary table leavers (listener_id bigint, left_on date)")
