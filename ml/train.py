@@ -38,7 +38,7 @@ from ml.problems.churn import (
     Shortage,
     shortage,
 )
-from ml.registry import Registry, connect, versions
+from ml.registry import Registry, connect, ensure_tenant, versions
 from ml.split import TimeSplit, split_by_time
 
 log = logging.getLogger(__name__)
@@ -224,6 +224,8 @@ def run(
     already recorded for the same rows and configuration is returned as it is.
     """
     get_tenant(settings, tenant_id)
+    registry = connect(settings)
+    ensure_tenant(registry, settings, tenant_id)
     data = training_set(settings, tenant_id, as_of)
     config = TrainConfig.of(settings, tenant_id, as_of, data.features)
     key = training_key(config, data)
@@ -234,7 +236,7 @@ def run(
             return earlier
     log.info("%s: %d labelled rows known on %s", tenant_id, len(data.frame), as_of)
 
-    result = too_little(data.frame) or _learn(settings, config, data, reason, key)
+    result = too_little(data.frame) or _learn(registry, config, data, reason, key)
     learnt = result if isinstance(result, versions.Version) else None
     return record(
         settings,
@@ -261,10 +263,9 @@ def run(
 
 
 def _learn(
-    settings: Settings, config: TrainConfig, data: TrainingSet, reason: str, key: str
+    registry: Registry, config: TrainConfig, data: TrainingSet, reason: str, key: str
 ) -> versions.Version | Shortage:
     """The registered version; the one an interrupted attempt left is taken up as it is."""
-    registry = connect(settings)
     left = versions.version_of(registry, config.tenant_id, key)
     if left is not None:
         return versions.settle(registry, left)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from analytics.secrets import secret
 from analytics.settings import Settings
-from analytics.tenants import registry as tenant_registry
-from ml.registry.client import Login, connect, tenant_user
+from ml.registry.client import Login, Registry, tenant_user
 
 READ = "READ"
 
@@ -14,29 +13,27 @@ def tenant_login(settings: Settings, tenant_id: str) -> Login:
     return Login(tenant_user(tenant_id), secret(settings.secrets, f"mlflow_tenant_{tenant_id}"))
 
 
-def ensure_tenants(settings: Settings) -> list[str]:
-    """Give every tenant its experiment, its model, its login and READ on just these; their ids.
+def ensure_tenant(registry: Registry, settings: Settings, tenant_id: str) -> None:
+    """Give the tenant its experiment, its model, its login and READ on just these.
 
-    Safe to run again: passwords are set to the filed ones, other grants of these
-    users stay untouched. Users are made for the default permission
-    NO_PERMISSIONS, which the local stack sets.
+    Training calls it, so a tenant that was added later has a login from its
+    first training on. Safe to run again: the password is set to the filed one,
+    other grants of the user stay untouched. A registry without logins is left
+    alone. The login relies on the default permission NO_PERMISSIONS, which the
+    local stack sets.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.server.auth.client import AuthServiceClient
 
-    registry = connect(settings)
+    if registry.login is None or not registry.uri.startswith("http"):
+        return
     users = AuthServiceClient(registry.uri)
-    done = []
-    for tenant_id in tenant_registry(settings):
-        login = tenant_login(settings, tenant_id)
-        experiment_id = registry.experiment(tenant_id)
-        name = registry.model(tenant_id)
-        try:
-            users.get_user(login.username)
-            users.update_user_password(login.username, login.password)
-        except MlflowException:
-            users.create_user(login.username, login.password)
-        users.grant_user_permission(login.username, "experiment", experiment_id, READ)
-        users.grant_user_permission(login.username, "registered_model", name, READ)
-        done.append(tenant_id)
-    return done
+    login = tenant_login(settings, tenant_id)
+    experiment_id, model = registry.experiment(tenant_id), registry.model(tenant_id)
+    try:
+        users.get_user(login.username)
+        users.update_user_password(login.username, login.password)
+    except MlflowException:
+        users.create_user(login.username, login.password)
+    users.grant_user_permission(login.username, "experiment", experiment_id, READ)
+    users.grant_user_permission(login.username, "registered_model", model, READ)

@@ -28,7 +28,6 @@ from ml import tables
 from ml.drift import Decision, monitor
 from ml.features.training_set import FEATURES, write_labels
 from ml.outcomes import TrainingOutcome
-from ml.registry import ensure_tenants
 from ml.score import Scored, score
 from ml.train import run
 from tests.unit.ml.rows import LAST_DAY, feature_rows, label_rows
@@ -133,9 +132,11 @@ def ml_settings(
 
 @pytest.fixture(scope="session")
 def learned(ml_settings: Settings) -> Learned:
-    """Both tenants: decided on, trained, scored. `small` has too little."""
+    """Both tenants: decided on, trained, scored. `small` has too little.
+
+    Nobody makes their MLflow logins: training does.
+    """
     settings = ml_settings
-    ensure_tenants(settings)
     outcomes, scored, decisions = {}, {}, {}
     for tenant_id in (*SEEDS, "small"):
         listeners = LISTENERS if tenant_id in SEEDS else 12

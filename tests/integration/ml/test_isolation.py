@@ -8,16 +8,22 @@ prove nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import mlflow
 import pytest
+import yaml
 from mlflow.exceptions import MlflowException
 
+from analytics.settings import Settings
+from analytics.warehouse import prepare
 from ml.registry import connect, tenant_login, versions
 from ml.registry.client import acting_as
+from ml.train import run
 from tests.integration.ml.conftest import Learned
+from tests.unit.ml.rows import LAST_DAY
 
 pytestmark = pytest.mark.integration
 
@@ -196,6 +202,29 @@ def test_the_client_library_loads_the_own_model_and_not_the_neighbours(
         assert mlflow.pyfunc.load_model("models:/t1.churn@champion")
     with acting_as(tenant_login(learned.settings, "t2")), pytest.raises(MlflowException):
         mlflow.pyfunc.load_model("models:/t1.churn@champion")
+
+
+def test_training_gives_a_tenant_added_later_its_login(learned: Learned, tmp_path):
+    """Also one that has too little to learn from."""
+    settings = with_tenant(learned.settings, "later", tmp_path)
+    prepare(settings)
+    outcome = run(settings, "later", LAST_DAY, "no champion yet", "r1")
+    assert outcome.outcome == "not trained: 0 listeners, needs 200"
+    login = tenant_login(settings, "later")
+    url = connect(settings).uri
+    with httpx.Client(base_url=url, auth=(login.username, login.password), timeout=60) as own:
+        for name, status in (("later/churn", 200), ("t1/churn", 403)):
+            answer = own.get(f"{API}/experiments/get-by-name", params={"experiment_name": name})
+            assert answer.status_code == status
+
+
+def with_tenant(settings: Settings, tenant_id: str, folder: Path) -> Settings:
+    """The same place after somebody added a tenant to the file."""
+    document = yaml.safe_load(settings.analytics_tenants_file.read_text())
+    document["tenants"].append({"id": tenant_id, "name": tenant_id, "sources": []})
+    file = folder / "tenants.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return settings.model_copy(update={"analytics_tenants_file": file})
 
 
 def test_a_wrong_password_says_what_to_do(learned: Learned, tmp_path):
