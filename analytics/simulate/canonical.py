@@ -6,6 +6,7 @@ column names; `drops` and `operational` rename them, `eventsim` writes lines.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from functools import cache
 
@@ -49,13 +50,19 @@ def words(codes: pl.Series | np.ndarray, names: tuple[str, ...]) -> pl.Series:
     return _named(names).gather(np.maximum(numbers.astype(np.int64) + 1, 0))
 
 
-def spelt(arriving: Day, people: People, profile: Profile, start: date) -> Day:
-    """Every table of the day with `arrived` first; ids are whole numbers."""
-    full = {name: SPELL[name](rows) for name, rows in arriving.items() if name in SPELL}
-    full["plays"] = _plays(arriving["plays"], people, profile)
-    full["listeners"] = _listeners(arriving["listeners"], people, profile)
-    full["tracks"] = _tracks(arriving["tracks"], start)
-    full["payments"] = full["payments"].with_columns(currency=pl.lit(profile.currency))
+def spelt(
+    arriving: Day, people: People, profile: Profile, start: date, tables: Collection[str]
+) -> Day:
+    """These tables of the day with `arrived` first; ids are whole numbers."""
+    full = {name: SPELL[name](arriving[name]) for name in tables if name in SPELL}
+    if "plays" in tables:
+        full["plays"] = _plays(arriving["plays"], people, profile)
+    if "listeners" in tables:
+        full["listeners"] = _listeners(arriving["listeners"], people, profile)
+    if "tracks" in tables:
+        full["tracks"] = _tracks(arriving["tracks"], start)
+    if "payments" in tables:
+        full["payments"] = full["payments"].with_columns(currency=pl.lit(profile.currency))
     return full
 
 

@@ -208,13 +208,15 @@ class World:
         return pl.concat([events, refusals.select(events.columns)])
 
     def _dated(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
-        return self._numbered(
-            table, rows.with_columns(at=pl.col("ms") + self.midnight_ms).drop("ms")
-        )
+        at = (pl.col("ms") + self.midnight_ms).alias("at")
+        return rows.select(pl.exclude("ms"), at, self._fresh_numbers(table, len(rows)))
 
     def _numbered(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
-        first = self._take(table, len(rows))
-        return rows.with_columns(pl.Series("number", np.arange(first, first + len(rows))))
+        return rows.with_columns(self._fresh_numbers(table, len(rows)))
+
+    def _fresh_numbers(self, table: str, n: int) -> pl.Series:
+        first = self._take(table, n)
+        return pl.Series("number", np.arange(first, first + n))
 
     def _take(self, table: str, n: int) -> int:
         """The first of n new numbers."""
