@@ -65,4 +65,5 @@ def _instant(name: str, value: str | date | datetime) -> datetime:
         value = datetime.combine(value, time(), tzinfo=UTC)
     if value.tzinfo is None:
         value = value.replace(tzinfo=UTC)
-    return value.astimezone(UTC)
+    # Airflow gives a subclass that does not survive being stored as it is.
+    return datetime.fromisoformat(value.astimezone(UTC).isoformat())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import pendulum
 import pytest
 
 from analytics.errors import AnalyticsError
@@ -16,6 +17,12 @@ def test_days_mean_midnight_utc_and_the_end_is_not_part_of_it():
 
 def test_an_instant_in_another_zone_becomes_utc():
     assert Interval.of("2025-01-01T01:00:00+01:00", "2025-01-02").start.hour == 0
+
+
+def test_an_instant_of_airflows_own_class_becomes_a_plain_one():
+    interval = Interval.of(pendulum.datetime(2025, 1, 1), pendulum.datetime(2025, 1, 2))
+    assert interval == Interval.of("2025-01-01", "2025-01-02")
+    assert type(interval.start) is type(interval.end) is datetime
 
 
 def test_extra_round_trips():
