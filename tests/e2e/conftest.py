@@ -19,9 +19,8 @@ from analytics.stack import Endpoints, endpoints
 HERE = Path(__file__).parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OURS = "127.0.0.1"
-# Windows that MLflow opens over the page of somebody who comes for the first time.
+# The assistant that MLflow opens beside the page of somebody who comes for the first time.
 SEEN_BEFORE = """
-localStorage.setItem("_mlflow_user_setting_dismiss_next_model_registry_ui", "true");
 localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
 localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 """
