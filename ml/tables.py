@@ -31,7 +31,7 @@ def uri(settings: Settings, layer: str, table: str) -> str:
 def version(settings: Settings, layer: str, table: str) -> int | None:
     """The newest version, or None when there is no such table yet."""
     try:
-        return DeltaTable(uri(settings, layer, table), without_files=True).version()
+        return DeltaTable(uri(settings, layer, table)).version()
     except TableNotFoundError:
         return None
 

@@ -245,7 +245,7 @@ def run(
             as_of_date=as_of,
             reason=reason,
             trained=learnt is not None,
-            outcome=f"trained: {learnt.tags['verdict']}" if learnt else str(result),
+            outcome=learnt.outcome if learnt else str(result),
             version=learnt.version if learnt else None,
             metric=learnt.score("metric") if learnt else None,
             baseline=learnt.score("baseline") if learnt else None,
@@ -269,21 +269,21 @@ def _learn(
     left = versions.version_of(registry, config.tenant_id, key)
     if left is not None:
         return versions.settle(registry, left)
-    rival, later = _champion(registry, config.tenant_id, config.as_of)
-    result = train(config, data.frame, rival)
+    rival = versions.champion(registry, config.tenant_id)
+    result = train(config, data.frame, versions.load(rival).predict if rival else None)
     if isinstance(result, Shortage):
         return result
-    if result.promotion.promoted and later:
-        refusal = Promotion(False, f"the champion learnt from later data ({later})")
-        result = replace(result, promotion=refusal)
+    if rival:
+        result = replace(result, promotion=_known_of(rival, config, data, result.promotion))
     return versions.register(registry, config, data, result, reason=reason, training_key=key)
 
 
-def _champion(
-    registry: Registry, tenant_id: str, as_of: date
-) -> tuple[Probability | None, date | None]:
-    """The model to beat, and its day when that is later than `as_of` (it then saw the holdout)."""
-    found = versions.champion(registry, tenant_id)
-    if found is None:
-        return None, None
-    return versions.load(found).predict, found.as_of if found.as_of > as_of else None
+def _known_of(
+    rival: versions.Version, config: TrainConfig, data: TrainingSet, verdict: Promotion
+) -> Promotion:
+    """The verdict, with what the champion's own training explains of it."""
+    if verdict.promoted and rival.as_of > config.as_of:  # it has seen the holdout
+        return Promotion(False, f"the champion learnt from later data ({rival.as_of})")
+    if not verdict.promoted and rival.tags["data_content"] == data.content:
+        return Promotion(False, f"{verdict.reason}; both learnt from the same labels")
+    return verdict

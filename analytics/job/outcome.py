@@ -42,9 +42,9 @@ def outcome_table(settings: Settings) -> Table:
 def _outcome(settings: Settings, tenant_id: str, balance: pl.DataFrame) -> dict[str, Any]:
     mine = balance.filter(pl.col("tenant_id") == tenant_id)
     plays = mine.filter(pl.col("table") == "plays")
-    trained = _last(settings, tenant_id, "training_outcomes")
-    champion = _last(settings, tenant_id, "training_outcomes", "where promoted")
-    decisions = _rows(settings, tenant_id, "retraining_decisions", "")
+    trainings = _rows(settings, tenant_id, "training_outcomes")
+    champion = next((t for t in reversed(trainings) if t["promoted"]), None)
+    decisions = _rows(settings, tenant_id, "retraining_decisions")
     drifted = [d for d in decisions if d["drifted"]]
     return {
         "tenant_id": tenant_id,
@@ -52,9 +52,9 @@ def _outcome(settings: Settings, tenant_id: str, balance: pl.DataFrame) -> dict[
         "quarantined": int(mine["quarantined"].sum()),
         "published": _count(settings, tenant_id, "fct_plays"),
         "model": f"version {champion['version']}" if champion else "none",
-        "metric": _metric(champion, trained),
+        "metric": _metric(champion, trainings[-1] if trainings else None),
         "drift": f"yes, {drifted[-1]['as_of_date']}" if drifted else "no",
-        "retrained": _retrained(decisions, champion),
+        "retrained": _retrained(decisions, trainings),
     }
 
 
@@ -64,26 +64,29 @@ def _metric(champion: dict[str, Any] | None, trained: dict[str, Any] | None) -> 
     return trained["outcome"] if trained else "not trained"
 
 
-def _retrained(decisions: list[dict[str, Any]], champion: dict[str, Any] | None) -> str:
-    asked = [d for d in decisions if d["retrain"] and d["drifted"]]
+def _retrained(decisions: list[dict[str, Any]], trainings: list[dict[str, Any]]) -> str:
+    """What came of the last drift that called for a training."""
+    asked = [d["as_of_date"] for d in decisions if d["retrain"] and d["drifted"]]
     if not asked:
         return "no"
-    moved = champion and champion["as_of_date"] >= asked[-1]["as_of_date"]
-    return "yes, promoted" if moved else "yes, champion kept"
+    answers = [t for t in trainings if t["as_of_date"] >= asked[-1]]
+    if not answers:
+        return "asked for, not done yet"
+    answer = answers[-1]
+    if not answer["trained"]:
+        return f"yes, {answer['outcome']}"
+    if answer["promoted"]:
+        return f"yes, promoted version {answer['version']}"
+    return f"yes, champion kept ({answer['outcome'].partition(': ')[2]})"
 
 
-def _last(settings: Settings, tenant: str, relation: str, where: str = "") -> dict[str, Any] | None:
-    rows = _rows(settings, tenant, relation, where)
-    return rows[-1] if rows else None
-
-
-def _rows(settings: Settings, tenant: str, relation: str, where: str) -> list[dict[str, Any]]:
+def _rows(settings: Settings, tenant: str, relation: str) -> list[dict[str, Any]]:
     known = warehouse.read(
         settings, "select to_regclass(%(n)s) is not null", {"n": f"serve.{relation}"}, tenant
     )
     if not known.item():
         return []
-    query = f"select * from serve.{relation} {where} order by as_of_date"  # noqa: S608  our own words
+    query = f"select * from serve.{relation} order by as_of_date"  # noqa: S608  our own words
     return warehouse.read(settings, query, None, tenant).to_dicts()
 
 

@@ -15,6 +15,14 @@ from analytics.report.model import Insights, Report
 from analytics.settings import Settings, load_settings
 from analytics.tenants import Tenant, get_tenant
 
+# A day has a decision for each champion it was looked at with: the last champion's is the last.
+NEWEST_FIRST = {
+    "training_outcomes": "as_of_date desc",
+    "retraining_decisions": (
+        "as_of_date desc, nullif(champion_version, 'none')::int desc nulls last"
+    ),
+}
+
 
 class AnalyticsEngine:
     """Reports from what is published for one tenant, read under that tenant's own role.
@@ -101,7 +109,7 @@ class AnalyticsEngine:
             return None
         query = (
             f"select * from serve.{relation} where as_of_date <= %(until)s and {where}"  # noqa: S608  our own words
-            " order by as_of_date desc limit 1"
+            f" order by {NEWEST_FIRST[relation]} limit 1"
         )
         rows = self._read(query, {"until": until})
         return None if rows.is_empty() else rows.row(0, named=True)

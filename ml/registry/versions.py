@@ -44,6 +44,12 @@ class Version:
     def promoted(self) -> bool:
         return self.tags["promoted"] == "true"
 
+    @property
+    def outcome(self) -> str:
+        """What came of its training, in a sentence."""
+        word = "promoted" if self.promoted else "not promoted"
+        return f"trained, {word}: {self.tags['verdict']}"
+
     def score(self, name: str) -> float | None:
         """A holdout AUC it was judged by: metric (its own), baseline or champion."""
         return float(self.tags[name]) if name in self.tags else None

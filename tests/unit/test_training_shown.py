@@ -18,10 +18,10 @@ DAY = date(2025, 5, 1)
 def a_training(**changes: object) -> dict:
     values = {
         "tenant_id": "t1", "as_of_date": DAY, "reason": "no champion yet", "trained": True,
-        "outcome": "trained: promoted", "version": "3", "metric": 0.8, "baseline": 0.7,
-        "champion_metric": None, "promoted": True, "listeners": 900, "positives": 90,
-        "feature_version": 1, "label_version": 1, "content": "c", "training_key": "k",
-        "run_id": "r",
+        "outcome": "trained, promoted: beats the baseline", "version": "3", "metric": 0.8,
+        "baseline": 0.7, "champion_metric": None, "promoted": True, "listeners": 900,
+        "positives": 90, "feature_version": 1, "label_version": 1, "content": "c",
+        "training_key": "k", "run_id": "r",
     }  # fmt: skip
     return asdict(outcomes.TrainingOutcome(**{**values, **changes}))
 
@@ -45,15 +45,15 @@ class Published(AnalyticsEngine):
 def test_a_report_shows_the_champion_as_learning_recorded_it():
     said = Published(a_training())._insights(DAY)
     assert (said.model_version, said.model_score, said.baseline_score) == ("3", 0.8, 0.7)
-    assert said.last_training == "trained: promoted"
+    assert said.last_training == "trained, promoted: beats the baseline"
     assert said.last_decision == "never monitored"
 
 
 def test_a_report_without_champion_says_why():
-    lost = a_training(promoted=False, outcome="trained: does not beat the baseline")
+    lost = a_training(promoted=False, outcome="trained, not promoted: does not beat the baseline")
     said = Published(lost)._insights(DAY)
     assert said.model_version is None
-    assert said.last_training == "trained: does not beat the baseline"
+    assert said.last_training == "trained, not promoted: does not beat the baseline"
 
 
 def test_the_closing_table_shows_metric_and_baseline_or_why_there_is_no_model():
