@@ -35,5 +35,9 @@ def ensure_tenant(registry: Registry, settings: Settings, tenant_id: str) -> Non
         users.update_user_password(login.username, login.password)
     except MlflowException:
         users.create_user(login.username, login.password)
-    users.grant_user_permission(login.username, "experiment", experiment_id, READ)
-    users.grant_user_permission(login.username, "registered_model", model, READ)
+    for kind, name in (("experiment", experiment_id), ("registered_model", model)):
+        try:
+            users.grant_user_permission(login.username, kind, name, READ)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
