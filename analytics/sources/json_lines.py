@@ -33,12 +33,18 @@ def parsed(
     Every column is read as text, whatever its JSON type, so that a wrong type is
     judged value by value afterwards. Blank lines are nobody's row.
     """
-    numbers = [number + n for n, line in enumerate(lines) if line.strip()]
-    kept = lines if len(numbers) == len(lines) else [line for line in lines if line.strip()]
+    whole: tuple[list[bytes], list[int]] = ([], [])
+    cut: tuple[list[bytes], list[int]] = ([], [])  # apart, so that they do not fail the rest
+    for at, line in enumerate(lines, number):
+        if text := line.rstrip():
+            into = whole if text.endswith(b"}") else cut
+            into[0].append(line)
+            into[1].append(at)
     schema: dict[str, pl.DataType] = dict.fromkeys(columns, pl.String())
     frames: list[pl.DataFrame] = []
     broken: list[dict[str, object]] = []
-    _halve(kept, numbers, schema, frames, broken)
+    for some, numbers in (whole, cut):
+        _halve(some, numbers, schema, frames, broken)
     empty = pl.DataFrame(schema={**schema, "_row": pl.Int64})
     bad = pl.DataFrame(
         broken,
@@ -47,7 +53,8 @@ def parsed(
             "raw": pl.String,
         },
     )  # fmt: skip
-    return pl.concat([empty, *frames]), bad
+    rows = pl.concat([empty, *frames])
+    return rows if rows["_row"].is_sorted() else rows.sort("_row"), bad.sort("row")
 
 
 def _halve(
