@@ -45,20 +45,19 @@ class Decision:
     reason: str
 
 
-def already_trained(
-    outcomes: list[TrainingOutcome], as_of: date, content: str | None = None
-) -> str | None:
+def already_trained(outcomes: list[TrainingOutcome], as_of: date, content: str) -> str | None:
     """Why training again now would be for nothing, or None.
 
-    `content` is given where there is no champion: then also a training of an
-    earlier day counts when it saw the very same labelled rows.
+    `outcomes`: the trainings since the champion's (all of them where there is
+    none). One of the same day counts, and one that saw the very same labelled
+    rows: a lasting drift is answered once, and again when labels have come.
     """
     for outcome in reversed(outcomes):
         if outcome.as_of_date == as_of:
             if outcome.trained:
                 return f"already retrained on data up to {as_of}"
             return f"already tried on data up to {as_of}: {outcome.outcome}"
-        if content is not None and outcome.content == content:
+        if outcome.content == content:
             return f"nothing new to learn from since {outcome.as_of_date}: {outcome.outcome}"
     return None
 

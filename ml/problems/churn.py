@@ -23,6 +23,7 @@ class Question:
     horizon_days: int
     metric: str
     baseline_features: tuple[str, ...]  # what a person would look at first
+    lifetime_features: tuple[str, ...]  # grow with the calendar, whatever listeners do
     min_listeners: int  # distinct, with a known label
     min_positives: int  # distinct listeners who churned
     min_as_of_dates: int  # two to learn from, four weeks of embargo, one to hold out
@@ -35,6 +36,13 @@ CHURN = Question(
     horizon_days=28,
     metric="area under the ROC curve on the forward holdout; Brier score guards calibration",
     baseline_features=("days_since_last_play", "tenure_days", "active_days_28d"),
+    lifetime_features=(
+        "tenure_days",
+        "days_on_plan",
+        "upgrades",
+        "downgrades",
+        "cancellations",
+    ),
     min_listeners=200,
     min_positives=30,
     min_as_of_dates=6,
