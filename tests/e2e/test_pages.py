@@ -13,6 +13,8 @@ from analytics.secrets import secret
 from analytics.stack import AirflowClient
 from analytics.tenants import registry
 
+GROUPED = ("ingest", "transform")  # their graphs fold tasks into groups
+
 
 @pytest.fixture(scope="module")
 def tenants(stack_settings) -> list[str]:
@@ -68,7 +70,8 @@ def test_airflow_draws_each_dag_as_a_graph_after_its_run(
             page.goto(f"{at.airflow_url}/dags/{dag}/runs/{quote(run, safe='')}")
             page.get_by_label("Show Graph").first.click()
             seen(page, "choose_tenants", "Success")
-            page.get_by_label("Expand all task groups").first.click()
+            if dag in GROUPED:
+                page.get_by_label("Expand all task groups").first.click()
             page.get_by_role("button", name=re.compile("Fit View", re.I)).first.click()
             picture(page, f"airflow_graph_{dag}")
 
