@@ -138,9 +138,12 @@ def test_dbt_docs_show_a_mart_and_where_it_comes_from(at, visit, picture):
         page.goto(f"{at.docs_url}/dbt/#!/model/model.tenant_analytics.fct_plays")
         seen(page, "fct_plays", "One row per")
         picture(page, "dbt_model")
-        page.goto(f"{at.docs_url}/dbt/#!/model/model.tenant_analytics.fct_plays?g_v=1&g_i=%2B")
+        page.goto(
+            f"{at.docs_url}/dbt/#!/model/model.tenant_analytics.fct_plays?g_v=1&g_i=%2Bfct_plays%2B"
+        )
         page.reload()
-        page.locator("#cy canvas, canvas").first.wait_for(state="attached")
+        seen(page, "Lineage Graph", "Update Graph")
+        page.locator("canvas").first.wait_for()
         picture(page, "dbt_lineage")
 
 
