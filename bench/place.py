@@ -32,7 +32,7 @@ class Size:
     repeats: int
 
 
-FULL = Size(rows=1_000_000, days=60, scale=1.6, repeats=5)
+FULL = Size(rows=1_000_000, days=60, scale=3.0, repeats=5)  # about a million plays
 QUICK = Size(rows=20_000, days=8, scale=0.1, repeats=1)
 
 
