@@ -5,10 +5,12 @@ Reference  the feature rows of the four weeks up to the champion's training day,
            them. These are the rows just before it went into use, so slow growth
            (a filling 90-day window) does not count as drift at once.
 Current    the feature rows of the scoring day and the champion's answers.
-Lifetime   days since sign-up or on the plan, counts since sign-up: they grow with the
-           calendar (some 0.3 standard deviations in two weeks of a young tenant),
-           so they are not judged. What they do to the answers is.
-Weekdays   windows of 7, 28 and 90 days hold every weekday alike. The one-day
+Judged     all columns but two kinds that move by the calendar: days and counts since
+           sign-up, and windows longer than the reference, which fill for months in
+           a young tenant (0.5 standard deviations in seven weeks of a simulated
+           one). A change shows in the shorter windows first, and what any column
+           does to the answers is judged with these.
+Weekdays   windows of 7 and 28 days hold every weekday alike. The one-day
            columns do not; the thresholds are far above a weekday's swing, and
            one column alone decides nothing.
 Re-run     safe; the decision on record stays what it was.
@@ -17,6 +19,7 @@ Re-run     safe; the decision on record stays what it was.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -101,7 +104,17 @@ def measure(settings: Settings, tenant_id: str, as_of: date, champion: versions.
 
 def judged(features: Sequence[str]) -> list[str]:
     """Those whose movement means something."""
-    return [name for name in features if name not in CHURN.lifetime_features]
+    return [
+        name
+        for name in features
+        if name not in CHURN.lifetime_features and _window(name) <= REFERENCE_DAYS
+    ]
+
+
+def _window(feature: str) -> int:
+    """The days a feature looks back, by its name; 0 where it has no window."""
+    said = re.search(r"_(\d+)d$", feature)
+    return int(said.group(1)) if said else 0
 
 
 def report_file(settings: Settings, tenant_id: str, as_of: date) -> Path:
