@@ -147,7 +147,7 @@ def _schedule_from(settings: Settings) -> date:
     """
     if settings.analytics_schedule_from:
         return settings.analytics_schedule_from
-    record = settings.var / "stack" / "schedule_from"
+    record = settings.var / "schedule_from"
     if not record.exists():
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(datetime.now(UTC).date().isoformat())

@@ -83,7 +83,7 @@ def services(settings: Settings, addresses: Endpoints) -> list[Service]:
             stop_seconds=60,
         )
     ]
-    of_airflow = base | airflow.airflow_environment(settings, addresses) | _dbt(settings)
+    of_airflow = base | airflow.airflow_environment(settings, addresses) | _dbt(settings, addresses)
     for name, command in airflow.commands(python, addresses).items():
         result.append(
             Service(
@@ -115,11 +115,11 @@ def services(settings: Settings, addresses: Endpoints) -> list[Service]:
     return result
 
 
-def _dbt(settings: Settings) -> dict[str, str]:
+def _dbt(settings: Settings, addresses: Endpoints) -> dict[str, str]:
     """The login that `dbt_project/profiles.yml` reads."""
     from analytics.warehouse import dbt_environment
 
-    return dbt_environment(settings)
+    return dbt_environment(settings, addresses.postgres_port)
 
 
 def run_folder(settings: Settings, name: str) -> Path:

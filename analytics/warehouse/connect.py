@@ -49,10 +49,13 @@ _REMEDIES = (
 )
 
 
-def parameters(settings: Settings, role: str = "pipeline") -> dict[str, str]:
+def parameters(
+    settings: Settings, role: str = "pipeline", port: int | None = None
+) -> dict[str, str]:
     """Host, port, dbname, user, password (and what else the DSN says) of one login.
 
-    `role` is "pipeline" or a tenant's role, `tenant_<id>`.
+    `role` is "pipeline" or a tenant's role, `tenant_<id>`; `port` is the embedded server's where
+    the stack is not up yet.
     """
     if settings.analytics_warehouse_dsn is not None:
         found = _from_dsn(settings.analytics_warehouse_dsn.get_secret_value())
@@ -61,7 +64,7 @@ def parameters(settings: Settings, role: str = "pipeline") -> dict[str, str]:
 
         found = {
             "host": "127.0.0.1",
-            "port": str(endpoints(settings).postgres_port),
+            "port": str(port or endpoints(settings).postgres_port),
             "dbname": DATABASE,
             "user": PIPELINE,
             "password": secret(settings.secrets, PIPELINE),
@@ -94,10 +97,9 @@ def connect(
     raise WarehouseError(message)
 
 
-def dbt_environment(settings: Settings) -> dict[str, str]:
-    """The variables that `dbt_project/profiles.yml` and dbt itself read."""
-    login = parameters(settings)
-    project = PROJECT / "dbt_project"
+def dbt_environment(settings: Settings, port: int | None = None) -> dict[str, str]:
+    """The variables that `dbt_project/profiles.yml` and dbt itself read; holds a password."""
+    login = parameters(settings, port=port)
     return {
         "DBT_HOST": login.get("host", "localhost"),
         "DBT_PORT": login.get("port", "5432"),
@@ -105,8 +107,16 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "DBT_DATABASE": login.get("dbname", DATABASE),
         "DBT_ENV_SECRET_PASSWORD": login.get("password", ""),
         "DBT_THREADS": str(settings.analytics_workers),
-        "DBT_PROJECT_DIR": str(project),
-        "DBT_PROFILES_DIR": str(project),
+        **dbt_folders(settings),
+    }
+
+
+def dbt_folders(settings: Settings) -> dict[str, str]:
+    """Where dbt finds the project and leaves what it makes; enough to parse."""
+    project = str(PROJECT / "dbt_project")
+    return {
+        "DBT_PROJECT_DIR": project,
+        "DBT_PROFILES_DIR": project,
         "DBT_TARGET_PATH": str(settings.dbt_target),
         "DBT_LOG_PATH": str(settings.var / "logs" / "dbt"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

@@ -13,7 +13,7 @@ from pathlib import Path
 from analytics.errors import WarehouseError
 from analytics.interval import Interval
 from analytics.settings import PROJECT, Settings
-from analytics.warehouse.connect import dbt_environment
+from analytics.warehouse.connect import dbt_environment, dbt_folders
 
 log = logging.getLogger(__name__)
 DBT_PROJECT = PROJECT / "dbt_project"
@@ -29,7 +29,7 @@ def parse(settings: Settings) -> Path:
         if f.is_file()
     )
     if not manifest.exists() or manifest.stat().st_mtime < newest:
-        _dbt(settings, "parse")
+        _dbt(dbt_folders(settings), "parse")
         manifest.touch()  # dbt leaves an unchanged manifest as old as it was
     return manifest
 
@@ -41,13 +41,14 @@ def test(settings: Settings, interval: Interval) -> Path:
     WarehouseError when dbt itself could not run.
     """
     window = json.dumps(interval.as_extra())
-    _dbt(settings, "test", "--vars", window, "--exclude-resource-type", "unit_test", accept=(0, 1))
+    command = ("test", "--vars", window, "--exclude-resource-type", "unit_test")
+    _dbt(dbt_environment(settings), *command, accept=(0, 1))
     return settings.dbt_target / "run_results.json"
 
 
 def docs(settings: Settings) -> Path:
     """The docs site as one page that needs no network; returns its folder."""
-    _dbt(settings, "docs", "generate", "--static")
+    _dbt(dbt_environment(settings), "docs", "generate", "--static")
     site = settings.var / "dbt_docs"
     site.mkdir(parents=True, exist_ok=True)
     fresh = site / "index.html.fresh"
@@ -56,11 +57,11 @@ def docs(settings: Settings) -> Path:
     return site
 
 
-def _dbt(settings: Settings, *arguments: str, accept: tuple[int, ...] = (0,)) -> None:
+def _dbt(environment: dict[str, str], *arguments: str, accept: tuple[int, ...] = (0,)) -> None:
     """One dbt command in a process of its own, its login by environment, never in the arguments."""
     done = subprocess.run(
         [Path(sys.executable).with_name("dbt"), "--no-use-colors", *arguments],
-        env={**os.environ, **dbt_environment(settings)},
+        env={**os.environ, **environment},
         cwd=DBT_PROJECT,
         capture_output=True,
         text=True,

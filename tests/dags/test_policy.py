@@ -123,9 +123,12 @@ def test_assets_join_the_dags_into_one_chain(dags):
     def announces(name: str) -> set[str]:
         return {o.name for t in dags[name].tasks for o in getattr(t, "outlets", ())}
 
+    def named(condition) -> set[str]:
+        parts = getattr(condition, "objects", None)
+        return {condition.name} if parts is None else set().union(*map(named, parts))
+
     def listens(name: str) -> set[str]:
-        condition = getattr(dags[name].timetable, "asset_condition", None)
-        return {a.name for _, a in condition.iter_assets()} if condition else set()
+        return named(dags[name].timetable.asset_condition)
 
     assert announces("ingest") == listens("features") == {"silver"}
     assert announces("features") == listens("transform") == {"features"}
