@@ -21,7 +21,7 @@ from analytics.lake import delta, paths, quarantine
 from analytics.lake.lineage import ORIGIN, REJECTS
 from analytics.settings import Settings
 from analytics.sources import reader
-from analytics.sources.base import Unit
+from analytics.sources.base import ReadUnit, Unit
 from analytics.tenants import Source, Tenant
 
 ROWS_IN_MEMORY = 500_000  # beyond, the rows of a group wait on disk
@@ -68,11 +68,14 @@ def ingest(
     """
     rows = rejected = 0
     problems: list[SourceError] = []
-    with tempfile.TemporaryDirectory(prefix="bronze-") as spool:
+    with (
+        tempfile.TemporaryDirectory(prefix="bronze-") as spool,
+        reader(source.format).session(settings, tenant, source) as read,
+    ):
         group = Group()
         for unit in units:
             try:
-                group.take(_read(settings, tenant, source, unit, Path(spool)))
+                group.take(_read(read, unit, Path(spool)))
             except SourceError as error:
                 problems.append(error)
             if group.is_full():
@@ -95,11 +98,11 @@ def raise_all(problems: list[SourceError]) -> None:
         raise kind("\n".join(map(str, problems)))
 
 
-def _read(settings: Settings, tenant: Tenant, source: Source, unit: Unit, spool: Path) -> Group:
+def _read(read: ReadUnit, unit: Unit, spool: Path) -> Group:
     """All of one unit, or SourceError and nothing."""
     group = Group(units=[unit])
     waiting = 0
-    for batch in reader(source.format).read(settings, tenant, source, unit):
+    for batch in read(unit):
         group.rows += batch.rows.height
         waiting += batch.rows.height
         group.frames.append(batch.rows)

@@ -6,9 +6,11 @@ it types what came, sets aside what cannot be read or typed, and maps the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -51,6 +53,9 @@ class Batch:
     rejects: pl.DataFrame
 
 
+ReadUnit = Callable[[Unit], Iterator[Batch]]
+
+
 class SourceReader(Protocol):
     """One format."""
 
@@ -70,6 +75,11 @@ class SourceReader(Protocol):
     ) -> Iterator[Batch]:
         """The unit in bounded batches. Raises SourceError, SchemaError."""
 
+    def session(
+        self, settings: Settings, tenant: Tenant, source: Source
+    ) -> AbstractContextManager[ReadUnit]:
+        """`read` for many units, with what they share (a connection) opened once."""
+
     def schema(self, source: Source) -> dict[str, pl.DataType | type[pl.DataType]]:
         """Columns of the bronze table between `tenant_id` and ORIGIN."""
 
@@ -80,6 +90,16 @@ class SourceReader(Protocol):
 
     def extent(self, settings: Settings, tenant: Tenant, source: Source) -> Interval | None:
         """The source's own interval; None where it says nothing of time."""
+
+
+class EachAlone:
+    """The session of readers whose units share nothing."""
+
+    @contextmanager
+    def session(
+        self: SourceReader, settings: Settings, tenant: Tenant, source: Source
+    ) -> Iterator[ReadUnit]:
+        yield partial(self.read, settings, tenant, source)
 
 
 def no_rejects() -> pl.DataFrame:

@@ -20,7 +20,7 @@ from analytics.errors import SchemaError
 from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import files
-from analytics.sources.base import Batch, Unit, Units, rejects
+from analytics.sources.base import Batch, EachAlone, Unit, Units, rejects
 from analytics.sources.json_lines import parsed, pieces
 from analytics.sources.shape import EVER, canonical, identified, song_key
 from analytics.sources.typed import typed_batch
@@ -58,7 +58,7 @@ def instant(column: str) -> pl.Expr:
     return pl.from_epoch(pl.col(column), "ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 
-class Eventsim:
+class Eventsim(EachAlone):
     format = "eventsim"
     example = '- {name: events, format: eventsim, path: "{landing}/my_tenant/events/{date}.jsonl"}'
 

@@ -13,6 +13,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 import polars as pl
 import psycopg
@@ -22,7 +23,7 @@ from analytics.errors import SourceError
 from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import declared, files
-from analytics.sources.base import Batch, Unit, Units
+from analytics.sources.base import Batch, ReadUnit, Unit, Units
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
 
@@ -63,27 +64,23 @@ class PostgresTable:
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
     ) -> Iterator[Batch]:
-        assert unit.arrived_on is not None
-        table = declared.table_of(tenant, source)
-        key = source.columns.get(table.key)
-        order = [sql.Identifier(c) for c in (source.cursor or "", *([key] if key else []))]
-        query = sql.SQL(
-            "copy (select {columns} from {relation} where {cursor} >= {start} and {cursor} < {end} "
-            "order by {order}) to stdout (format csv, header)"
-        ).format(
-            **_names(source),
-            start=_midnight(unit.arrived_on),
-            end=_midnight(unit.arrived_on + timedelta(days=1)),
-            order=sql.SQL(", ").join(order),
-        )
-        types, first_row = declared.types(source), 0
+        with self.session(settings, tenant, source) as read:
+            yield from read(unit)
+
+    @contextmanager
+    def session(self, settings: Settings, tenant: Tenant, source: Source) -> Iterator[ReadUnit]:
         with connected(settings, tenant, source) as connection:
-            for text in _copied(connection, query):
-                frame = pl.read_csv(io.BytesIO(text), infer_schema=False)
-                yield typed_batch(
-                    tenant, source, table.name, unit, frame, types, first_row=first_row
-                )
-                first_row += frame.height
+            path = settings.secrets / (source.dsn_secret or "")
+
+            def read(unit: Unit) -> Iterator[Batch]:
+                # Explained unit by unit, so that one day's failure leaves the others.
+                with (
+                    _explained(tenant, source, path, path.read_text().strip()),
+                    connection.transaction(),
+                ):
+                    yield from _rows(connection, tenant, source, unit)
+
+            yield read
 
     def extent(self, settings: Settings, tenant: Tenant, source: Source) -> Interval | None:
         query = sql.SQL("select min({cursor}), max({cursor}) from {relation}").format(
@@ -101,6 +98,30 @@ class PostgresTable:
         return declared.conform(tenant, source, bronze)
 
 
+def _rows(
+    connection: psycopg.Connection, tenant: Tenant, source: Source, unit: Unit
+) -> Iterator[Batch]:
+    """One day of the cursor, in its order."""
+    assert unit.arrived_on is not None
+    table = declared.table_of(tenant, source)
+    key = source.columns.get(table.key)
+    order = [sql.Identifier(c) for c in (source.cursor or "", *([key] if key else []))]
+    query = sql.SQL(
+        "copy (select {columns} from {relation} where {cursor} >= {start} and {cursor} < {end} "
+        "order by {order}) to stdout (format csv, header)"
+    ).format(
+        **_names(source),
+        start=_midnight(unit.arrived_on),
+        end=_midnight(unit.arrived_on + timedelta(days=1)),
+        order=sql.SQL(", ").join(order),
+    )
+    types, first_row = declared.types(source), 0
+    for text in _copied(connection, query):
+        frame = pl.read_csv(io.BytesIO(text), infer_schema=False)
+        yield typed_batch(tenant, source, table.name, unit, frame, types, first_row=first_row)
+        first_row += frame.height
+
+
 @contextmanager
 def connected(settings: Settings, tenant: Tenant, source: Source) -> Iterator[psycopg.Connection]:
     """A read-only session in UTC. Every failure is a SourceError without the password."""
@@ -114,12 +135,21 @@ def connected(settings: Settings, tenant: Tenant, source: Source) -> Iterator[ps
             "into that file (mode 0600)"
         )
     dsn = path.read_text().strip()
-    try:
-        with psycopg.connect(
+    with (
+        _explained(tenant, source, path, dsn),
+        psycopg.connect(
             dsn, connect_timeout=10, options="-c timezone=UTC -c datestyle=ISO"
-        ) as connection:
-            connection.read_only = True
-            yield connection
+        ) as connection,
+    ):
+        connection.read_only = True
+        yield connection
+
+
+@contextmanager
+def _explained(tenant: Tenant, source: Source, path: Path, dsn: str) -> Iterator[None]:
+    """What PostgreSQL refuses becomes a SourceError that says what to do."""
+    try:
+        yield
     except psycopg.Error as error:
         advice = f"Check {path} and the server, or ask its owner ({source.owner})"
         if "password authentication failed" in str(error):
@@ -129,7 +159,9 @@ def connected(settings: Settings, tenant: Tenant, source: Source) -> Iterator[ps
         elif isinstance(error, psycopg.errors.InsufficientPrivilege):
             advice = f"Ask its owner ({source.owner}) to grant select on {source.relation}"
         what = " ".join(_without_password(str(error), dsn).split())
-        raise SourceError(f"{label}: {source.relation} cannot be read: {what}. {advice}") from None
+        raise SourceError(
+            f"{tenant.id}: source {source.name}: {source.relation} cannot be read: {what}. {advice}"
+        ) from None
 
 
 def _without_password(message: str, dsn: str) -> str:

@@ -22,7 +22,7 @@ from analytics.errors import SchemaError
 from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import files
-from analytics.sources.base import Batch, Unit, Units
+from analytics.sources.base import Batch, EachAlone, Unit, Units
 from analytics.sources.shape import canonical, identified
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
@@ -44,7 +44,7 @@ OWNER = "owner"  # newer exports leave the user name out: one export is one list
 ROWS_A_BATCH = 200_000
 
 
-class SpotifyExtended:
+class SpotifyExtended(EachAlone):
     format = "spotify_extended"
     example = '- {name: history, format: spotify_extended, path: "/data/my_tenant/*.zip"}'
 

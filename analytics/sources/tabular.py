@@ -16,7 +16,7 @@ import pyarrow.parquet
 from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import declared, files
-from analytics.sources.base import Batch, Unit, Units, rejects
+from analytics.sources.base import Batch, EachAlone, Unit, Units, rejects
 from analytics.sources.json_lines import RAW_WIDTH, parsed, pieces
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
@@ -25,7 +25,7 @@ ROWS_A_BATCH = 200_000
 BYTES_A_BATCH = 32 << 20
 
 
-class Declared:
+class Declared(EachAlone):
     """What the three formats share."""
 
     format = ""
