@@ -46,7 +46,9 @@ def train():
         as_of = interval_of(context).end.date()
         reason = reasons_of(context).get(tenant_id, "asked for by hand")
         outcome = train_tenant(load_settings(), tenant_id, as_of, reason, context["run_id"])
-        return {"tenant": tenant_id, "promoted": outcome.promoted}
+        # A training done before is no news: announcing it again would have it scored for ever.
+        is_new = outcome.run_id == context["run_id"]
+        return {"tenant": tenant_id, "promoted": outcome.promoted and is_new}
 
     @task(outlets=[MODELS], trigger_rule="all_done")
     def announce_champions(outcomes: list[dict], *, outlet_events, **context) -> None:

@@ -45,6 +45,21 @@ class Decision:
     reason: str
 
 
+def answered(
+    champion_as_of: date | None, outcomes: list[TrainingOutcome], as_of: date, content: str
+) -> str | None:
+    """Why a wish to train again leads to nothing, or None: training must come to an end.
+
+    A champion that learnt from data up to this day, or a later one, has had its answer.
+    """
+    if champion_as_of is None:
+        return already_trained(outcomes, as_of, content)
+    if champion_as_of >= as_of:
+        return f"the champion learnt from data up to {champion_as_of}"
+    since = [outcome for outcome in outcomes if outcome.as_of_date > champion_as_of]
+    return already_trained(since, as_of, content)
+
+
 def already_trained(outcomes: list[TrainingOutcome], as_of: date, content: str) -> str | None:
     """Why training again now would be for nothing, or None.
 

@@ -28,7 +28,7 @@ from analytics.errors import TrainingError
 from analytics.settings import Settings
 from analytics.tenants import get_tenant
 from ml.drift.comparison import MIN_ROWS, PREDICTION, Drift, compare
-from ml.drift.decisions import NO_CHAMPION, Decision, already_trained, record
+from ml.drift.decisions import NO_CHAMPION, Decision, answered, record
 from ml.features import feature_rows, training_set
 from ml.features.training_set import as_pandas
 from ml.outcomes import recorded as outcomes_of
@@ -50,7 +50,7 @@ def monitor(settings: Settings, tenant_id: str, as_of: date, run_id: str) -> Dec
         retrain, reason = False, "monitoring is off"
     elif champion is None:
         content = training_set(settings, tenant_id, as_of).content
-        done = already_trained(outcomes_of(settings, tenant_id), as_of, content)
+        done = answered(None, outcomes_of(settings, tenant_id), as_of, content)
         retrain, reason = done is None, done or "no champion yet"
     else:
         try:
@@ -59,9 +59,8 @@ def monitor(settings: Settings, tenant_id: str, as_of: date, run_id: str) -> Dec
         except NothingToCompare as why:
             retrain, reason = False, str(why)
         if retrain:
-            since = [o for o in outcomes_of(settings, tenant_id) if o.as_of_date > champion.as_of]
             content = training_set(settings, tenant_id, as_of).content
-            done = already_trained(since, as_of, content)
+            done = answered(champion.as_of, outcomes_of(settings, tenant_id), as_of, content)
             retrain, reason = done is None, f"{reason}; {done}" if done else reason
     decision = Decision(
         tenant_id=tenant_id,

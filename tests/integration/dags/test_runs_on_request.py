@@ -61,6 +61,7 @@ def test_airflows_own_backfill_lands_past_days_one_run_a_day(airflow, world):
         assert line["landed"] == world.good(RED, "plays", one)
 
 
+@pytest.mark.long
 def test_a_red_gate_stops_its_tenant_everywhere_and_nobody_else(chain, world, airflow):
     bad_day = day(2)
     file = world.settings.landing / RED / "events" / f"{bad_day.start:%Y-%m-%d}.jsonl"

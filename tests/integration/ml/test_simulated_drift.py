@@ -26,7 +26,7 @@ from ml.features.training_set import as_pandas
 from spark_jobs.build import build
 from spark_jobs.churn_columns import feature_names
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 STEADY, DRIFTING = "spotify_premium", "indie_radio"
 START, DAYS = date(2025, 1, 1), 88  # the trends of the reference look back 56 days

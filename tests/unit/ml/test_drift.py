@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from ml.drift.comparison import PREDICTION, Drift
-from ml.drift.decisions import already_trained
+from ml.drift.decisions import already_trained, answered
 from ml.drift.monitor import judged
 from ml.outcomes import TrainingOutcome
 from spark_jobs.churn_columns import feature_names
@@ -58,3 +58,19 @@ def test_a_day_is_answered_once():
     assert already_trained([failed], DAY, "other rows") == (
         f"already tried on data up to {DAY}: not trained: 12 listeners, needs 200"
     )
+
+
+def test_a_champion_of_the_same_day_or_a_later_one_ends_the_matter():
+    """Else its own training would be followed by the next, for ever."""
+    for learnt in (DAY, DAY + timedelta(days=9)):
+        said = answered(learnt, [], DAY, "other rows")
+        assert said == f"the champion learnt from data up to {learnt}"
+
+
+def test_an_older_champion_is_answered_by_the_trainings_since():
+    before = DAY - timedelta(days=1)
+    assert answered(before, [], DAY, "these rows") is None
+    assert answered(before, [TRAINED], DAY, "x") == f"already retrained on data up to {DAY}"
+    own = replace(TRAINED, as_of_date=before)
+    assert answered(before, [own], DAY, "these rows") is None
+    assert answered(None, [own], DAY, "these rows") is not None
