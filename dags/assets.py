@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, Param
+from airflow.sdk import Asset, Param, task
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
@@ -104,6 +104,19 @@ def tenants_of(context: Mapping[str, Any]) -> list[str]:
             "none of the tenants of this run is in the tenants file any more"
         )
     return chosen
+
+
+@task
+def choose_tenants(**context: Any) -> list[str]:
+    """The first task of a DAG: a bad interval is refused here, before any data moves."""
+    interval_of(context)
+    return tenants_of(context)
+
+
+@task(trigger_rule="one_failed")
+def fail_if_any_tenant_failed() -> None:
+    """The last task of a DAG: keeps the run red, whose colour is that of its leaves."""
+    raise AirflowFailException("at least one tenant stopped; the others went on")
 
 
 def reasons_of(context: Mapping[str, Any]) -> dict[str, str]:

@@ -9,15 +9,15 @@ On call  red `build` = Spark refused that tenant's job; the table keeps its last
 from __future__ import annotations
 
 from airflow.sdk import dag, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from dags.assets import (
     DEFAULT_ARGS,
     FEATURES,
     SILVER,
     announce,
+    choose_tenants,
+    fail_if_any_tenant_failed,
     interval_of,
-    tenants_of,
     trigger_form,
 )
 
@@ -33,11 +33,6 @@ from dags.assets import (
 )
 def features():
     @task
-    def choose_tenants(**context) -> list[str]:
-        interval_of(context)
-        return tenants_of(context)
-
-    @task
     def build(tenant_id: str, **context) -> str:
         from analytics.settings import load_settings
         from spark_jobs.build import build as build_features
@@ -48,10 +43,6 @@ def features():
     @task(outlets=[FEATURES], trigger_rule="all_done")
     def announce_features(built: list[str], *, outlet_events, **context) -> None:
         announce(FEATURES, outlet_events, built or (), interval_of(context))
-
-    @task(trigger_rule="one_failed")
-    def fail_if_any_tenant_failed() -> None:
-        raise AirflowFailException("at least one tenant's features failed; the others went on")
 
     built = build.expand(tenant_id=choose_tenants())
     announce_features(built)

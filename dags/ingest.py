@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import pendulum
 from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
-from airflow.sdk.exceptions import AirflowFailException
 
 from analytics.settings import load_settings
 from dags.assets import (
     DEFAULT_ARGS,
     SILVER,
     announce,
+    choose_tenants,
+    fail_if_any_tenant_failed,
     interval_of,
     results_of,
-    tenants_of,
     trigger_form,
 )
 
@@ -35,11 +35,6 @@ from dags.assets import (
     doc_md=__doc__,
 )
 def ingest():
-    @task
-    def choose_tenants(**context) -> list[str]:
-        interval_of(context)  # a bad interval is refused here, before any data moves
-        return tenants_of(context)
-
     @task
     def extract(tenant_id: str, **context) -> str:
         from analytics.lake import bronze
@@ -75,10 +70,6 @@ def ingest():
         starts = [Interval.of(item["touched"], interval.end).start for item in changed]
         window = Interval(min([interval.start, *starts]), interval.end)
         announce(SILVER, outlet_events, (item["tenant"] for item in changed), window)
-
-    @task(trigger_rule="one_failed")
-    def fail_if_any_tenant_failed() -> None:
-        raise AirflowFailException("at least one tenant stopped; the others went on")
 
     landed = one_tenant.expand(tenant_id=choose_tenants())
     announce_silver(landed)

@@ -9,15 +9,15 @@ On call  red `decide` = no decision for that tenant, so no retraining either. Ev
 from __future__ import annotations
 
 from airflow.sdk import dag, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from dags.assets import (
     DEFAULT_ARGS,
     PREDICTIONS,
     RETRAINING,
     announce,
+    choose_tenants,
+    fail_if_any_tenant_failed,
     interval_of,
-    tenants_of,
     trigger_form,
 )
 
@@ -33,11 +33,6 @@ from dags.assets import (
 )
 def monitor():
     @task
-    def choose_tenants(**context) -> list[str]:
-        interval_of(context)
-        return tenants_of(context)
-
-    @task
     def decide(tenant_id: str, **context) -> dict[str, str | bool]:
         from analytics.settings import load_settings
         from ml.drift.monitor import monitor as monitor_tenant
@@ -50,10 +45,6 @@ def monitor():
     def announce_retraining(decisions: list[dict], *, outlet_events, **context) -> None:
         wanted = {d["tenant"]: d["reason"] for d in decisions or () if d["retrain"]}
         announce(RETRAINING, outlet_events, wanted, interval_of(context), reasons=wanted)
-
-    @task(trigger_rule="one_failed")
-    def fail_if_any_tenant_failed() -> None:
-        raise AirflowFailException("at least one tenant has no decision; the others have")
 
     decisions = decide.expand(tenant_id=choose_tenants())
     announce_retraining(decisions)

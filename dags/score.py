@@ -9,7 +9,6 @@ On call  red `predict` = that tenant keeps its last predictions. A tenant withou
 from __future__ import annotations
 
 from airflow.sdk import dag, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from dags.assets import (
     DEFAULT_ARGS,
@@ -17,8 +16,9 @@ from dags.assets import (
     MODELS,
     PREDICTIONS,
     announce,
+    choose_tenants,
+    fail_if_any_tenant_failed,
     interval_of,
-    tenants_of,
     trigger_form,
 )
 
@@ -34,11 +34,6 @@ from dags.assets import (
 )
 def score():
     @task
-    def choose_tenants(**context) -> list[str]:
-        interval_of(context)
-        return tenants_of(context)
-
-    @task
     def predict(tenant_id: str, **context) -> str:
         from analytics.settings import load_settings
         from ml.score import score as score_tenant
@@ -50,10 +45,6 @@ def score():
     @task(outlets=[PREDICTIONS], trigger_rule="all_done")
     def announce_predictions(scored: list[str], *, outlet_events, **context) -> None:
         announce(PREDICTIONS, outlet_events, scored or (), interval_of(context))
-
-    @task(trigger_rule="one_failed")
-    def fail_if_any_tenant_failed() -> None:
-        raise AirflowFailException("at least one tenant was not scored; the others were")
 
     scored = predict.expand(tenant_id=choose_tenants())
     announce_predictions(scored)

@@ -9,16 +9,16 @@ On call  red `fit` = that tenant keeps its champion. Too little to learn from is
 from __future__ import annotations
 
 from airflow.sdk import dag, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from dags.assets import (
     DEFAULT_ARGS,
     MODELS,
     RETRAINING,
     announce,
+    choose_tenants,
+    fail_if_any_tenant_failed,
     interval_of,
     reasons_of,
-    tenants_of,
     trigger_form,
 )
 
@@ -33,11 +33,6 @@ from dags.assets import (
     doc_md=__doc__,
 )
 def train():
-    @task
-    def choose_tenants(**context) -> list[str]:
-        interval_of(context)
-        return tenants_of(context)
-
     @task(pool="training")
     def fit(tenant_id: str, **context) -> dict[str, str | bool]:
         from analytics.settings import load_settings
@@ -54,10 +49,6 @@ def train():
     def announce_champions(outcomes: list[dict], *, outlet_events, **context) -> None:
         promoted = (o["tenant"] for o in outcomes or () if o["promoted"])
         announce(MODELS, outlet_events, promoted, interval_of(context))
-
-    @task(trigger_rule="one_failed")
-    def fail_if_any_tenant_failed() -> None:
-        raise AirflowFailException("at least one tenant's training failed; the others went on")
 
     outcomes = fit.expand(tenant_id=choose_tenants())
     announce_champions(outcomes)
