@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Airflow reads its home when it is first imported, so it gets one of its own before that.
-os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
-os.environ["ANALYTICS_VAR_DIR"] = tempfile.mkdtemp(prefix="analytics-var-")  # never the real one
+# Deleted at the end of the run by pytest_unconfigure.
+PLACE = Path(tempfile.mkdtemp(prefix="analytics-tests-"))
+os.environ["AIRFLOW_HOME"] = str(PLACE / "airflow")
+os.environ["AIRFLOW__COSMOS__CACHE_DIR"] = str(PLACE / "cosmos")  # else a folder all users share
+os.environ["ANALYTICS_VAR_DIR"] = str(PLACE / "var")  # never the real one
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parents[1] / "dags")
 
@@ -19,6 +23,11 @@ import yaml
 from analytics.secrets import secret
 from analytics.settings import Settings, load_settings
 from analytics.stack.postgres import Postgres, free_port
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(PLACE, ignore_errors=True)
+
 
 DATA = Path(os.environ.get("ANALYTICS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -80,6 +80,7 @@ def airflow_environment(settings: Settings, addresses: Endpoints | None = None) 
             "parsing_processes": 1,
             "dag_file_processor_timeout": 180,
         },
+        "cosmos": {"cache_dir": home / "cosmos"},  # not the temporary folder all users share
         "logging": {"base_log_folder": home / "logs", "colored_console_log": False},
     }
     environment = {

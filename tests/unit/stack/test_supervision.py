@@ -1,5 +1,6 @@
 import configparser
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,11 @@ def test_a_secret_survives_the_way_into_the_process(settings):
         for s in services(settings, AT)
         if s.name == "scheduler"
     )
+
+
+def test_dbt_caches_of_two_users_do_not_meet(settings):
+    """Cosmos' own default is one folder in /tmp, closed to whoever comes second."""
+    for service in services(settings, AT):
+        if service.name in ("scheduler", "dag-processor"):
+            cache = Path(service.environment["AIRFLOW__COSMOS__CACHE_DIR"])
+            assert cache.is_relative_to(settings.var.resolve())
