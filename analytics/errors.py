@@ -25,6 +25,10 @@ class SchemaError(SourceError):
     """A source came without a column that its declaration requires."""
 
 
+class LakeError(AnalyticsError):
+    """A table of the lake cannot be written as asked."""
+
+
 class GateFailed(AnalyticsError):
     """A gate stopped one tenant's data at a door."""
 

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from analytics.interval import Interval
+from analytics.lake import read
 from analytics.settings import Settings, load_settings
 from spark_jobs import storage
 from spark_jobs.churn_columns import GRAIN, LOOKBACK_DAYS, polars_schema
@@ -50,7 +51,7 @@ def build(settings: Settings, tenant_id: str, touched: Interval, run_id: str) ->
     the dates between.
     """
     dates = as_of_dates(touched, storage.built_dates(settings, tenant_id, TABLE))
-    versions = {table: storage.version(settings, table) for table in INPUTS}
+    versions = {table: read.version(settings, "silver", table) for table in INPUTS}
     with spark(settings) as session:
         from spark_jobs.churn_features import churn_features
 
@@ -70,7 +71,6 @@ def build(settings: Settings, tenant_id: str, touched: Interval, run_id: str) ->
             schema=polars_schema(),
             metadata={
                 "run_id": run_id,
-                "tenant_id": tenant_id,
                 "silver_versions": json.dumps(versions, sort_keys=True),
             },
         )

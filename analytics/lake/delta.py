@@ -18,6 +18,8 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from analytics.errors import LakeError
+
 ATTEMPTS = 12
 T = TypeVar("T")
 
@@ -103,15 +105,23 @@ def upsert(
 
 
 def retrying(step: Callable[[], T]) -> T:
-    """Run a read-decide-commit step again while another process commits first."""
-    for attempt in range(ATTEMPTS):
+    """Run a read-decide-commit step again while another process commits first.
+
+    Raises LakeError when others were first every time.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
         try:
             return step()
         except (CommitFailedError, DeltaError, FileExistsError) as error:
             lost_race = isinstance(error, CommitFailedError) or "already exists" in str(error)
-            if not lost_race or attempt == ATTEMPTS - 1:
+            if not lost_race:
                 raise
-            time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))  # waiting order, not data
+            if attempt == ATTEMPTS:
+                raise LakeError(
+                    f"other writers were first {ATTEMPTS} times ({error}); run the task again, "
+                    "nothing was half written"
+                ) from error
+            time.sleep(random.uniform(0.05, 0.2) * attempt)  # waiting order, not data
     raise AssertionError("unreachable")
 
 
