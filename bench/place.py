@@ -109,6 +109,7 @@ class Place:
     def postgres(self) -> Postgres:
         var = self.fresh("postgres")
         server = Postgres(var, free_port(), secret(var, "superuser"))
+        self._stack.callback(shutil.rmtree, server.home(), ignore_errors=True)
         return self._stack.enter_context(server.running())
 
     @cached_property

@@ -10,10 +10,9 @@ from pathlib import Path
 
 # Airflow reads its home when it is first imported, so it gets one of its own before that.
 # Deleted at the end of the run by pytest_unconfigure.
-PLACE = Path(tempfile.mkdtemp(prefix="analytics-tests-"))
-os.environ["AIRFLOW_HOME"] = str(PLACE / "airflow")
-os.environ["AIRFLOW__COSMOS__CACHE_DIR"] = str(PLACE / "cosmos")  # else a folder all users share
-os.environ["ANALYTICS_VAR_DIR"] = str(PLACE / "var")  # never the real one
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="analytics-tests-")
+os.environ["AIRFLOW__COSMOS__CACHE_DIR"] = os.environ["AIRFLOW_HOME"] + "/cosmos"
+os.environ["ANALYTICS_VAR_DIR"] = os.environ["AIRFLOW_HOME"] + "/var"  # never the real one
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parents[1] / "dags")
 
@@ -26,7 +25,7 @@ from analytics.stack.postgres import Postgres, free_port
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(PLACE, ignore_errors=True)
+    shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
 DATA = Path(os.environ.get("ANALYTICS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -66,6 +65,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     server = Postgres(var, free_port(), secret(var, "superuser"), shared_buffers="128MB")
     with server.running():
         yield server
+    shutil.rmtree(server.home(), ignore_errors=True)  # root's lies outside `var`
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ to a folder it owns, and `home()` remembers which.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -50,8 +50,8 @@ class Postgres:
             self.var.mkdir(parents=True, exist_ok=True)
             home = Path("postgres")  # relative: `var/` may move
             if _account() and not (_reachable(self.var) and _reachable(_wheel())):
-                digest = hashlib.sha256(str(self.var.resolve()).encode()).hexdigest()[:12]
-                home = Path("/var/lib") / f"tenant-analytics-{digest}"
+                # Never a folder of before: a `var/` made anew has another password.
+                home = Path("/var/lib") / f"tenant-analytics-{secrets.token_hex(6)}"
             fresh = record.with_suffix(".fresh")
             fresh.write_text(str(home))
             fresh.rename(record)

@@ -55,6 +55,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Iterat
     finally:
         local_stack.down(settings)
         assert processes.ours(settings) == [], "`down` left processes behind"
+        shutil.rmtree(local_stack.postgres_of(settings).home(), ignore_errors=True)
 
 
 def _real_tenants(data: Path, folder: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,9 @@
 import os
+import pwd
+import shutil
 import stat
 
+from analytics.stack import postgres as postgres_module
 from analytics.stack.postgres import Postgres
 
 
@@ -31,11 +34,23 @@ def test_the_pid_file_of_a_running_server_stays(postgres):
 
 
 def test_the_home_moves_with_var(tmp_path):
-    old = Postgres(tmp_path / "var", 5001, "x")
-    inside = old.home().is_relative_to(tmp_path)
+    old = Postgres(tmp_path / "var", 5001, "x").home()
+    inside = old.is_relative_to(tmp_path)
     (tmp_path / "var").rename(tmp_path / "moved")
     moved = Postgres(tmp_path / "moved", 5001, "x").home()
-    assert moved == (tmp_path / "moved" / "postgres" if inside else old.home())
+    assert moved == (tmp_path / "moved" / "postgres" if inside else old)
+
+
+def test_a_var_made_anew_never_meets_the_server_of_the_one_before(tmp_path, monkeypatch):
+    """Where root's server lives outside `var/`, deleting `var/` deletes its password, too."""
+    monkeypatch.setattr(postgres_module, "_account", lambda: pwd.getpwuid(os.getuid()))
+    monkeypatch.setattr(postgres_module, "_reachable", lambda path: False)
+    server = Postgres(tmp_path / "var", 5001, "x")
+    first = server.home()
+    assert server.home() == first
+    assert not first.is_relative_to(tmp_path)
+    shutil.rmtree(tmp_path / "var")
+    assert server.home() != first
 
 
 def test_preparing_twice_changes_nothing(postgres):
