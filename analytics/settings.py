@@ -110,6 +110,11 @@ class Settings(BaseModel):
         return self.var / "landing"
 
     @property
+    def spool(self) -> Path:
+        """Where rows wait that memory should not hold; emptied when the stack comes up."""
+        return self.var / "spool"
+
+    @property
     def dbt_target(self) -> Path:
         """Where dbt writes its manifest and results."""
         return self.var / "dbt_target"

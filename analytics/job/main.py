@@ -17,6 +17,7 @@ from analytics.job.outcome import outcome_table
 from analytics.job.progress import ChainView, steps_shown
 from analytics.settings import Settings
 from analytics.stack import AirflowClient, Endpoints, up
+from analytics.stack.addresses import logins
 from analytics.stack.airflow_client import Run
 from analytics.tenants import registry
 
@@ -163,12 +164,8 @@ def _close(settings: Settings, console: Console, addresses: Endpoints) -> None:
             write_page(settings, make_report(settings, tenant_id))
     console.print(outcome_table(settings))
     first = next(iter(registry(settings)))
-    airflow_password, mlflow_password = (
-        settings.secrets / f"{name}_admin" for name in ("airflow", "mlflow")
-    )
     where = {
-        "Airflow": f"{addresses.airflow_url}  user admin, password in {airflow_password}",
-        "MLflow": f"{addresses.mlflow_url}  user admin, password in {mlflow_password}",
+        **logins(settings, addresses),
         "dbt docs": f"{addresses.docs_url}/dbt/",
         "data docs": f"{addresses.docs_url}/data-docs/",
         "reports": f"{addresses.docs_url}/reports/",

@@ -68,8 +68,9 @@ def ingest(
     """
     rows = rejected = 0
     problems: list[SourceError] = []
+    settings.spool.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix="bronze-") as spool,
+        tempfile.TemporaryDirectory(prefix="bronze-", dir=settings.spool) as spool,
         reader(source.format).session(settings, tenant, source) as read,
     ):
         group = Group()

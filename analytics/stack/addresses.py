@@ -115,3 +115,13 @@ def _read(settings: Settings) -> Endpoints | None:
         return Endpoints(**json.loads(_file(settings).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+
+
+def logins(settings: Settings, at: Endpoints) -> dict[str, str]:
+    """Where Airflow and MLflow are met, as whom, and which file holds the password."""
+    secrets = settings.secrets.resolve()
+    own = settings.ml_tracking_uri
+    return {
+        "Airflow": f"{at.airflow_url}  user admin, password in {secrets / 'airflow_admin'}",
+        "MLflow": own or f"{at.mlflow_url}  user admin, password in {secrets / 'mlflow_admin'}",
+    }

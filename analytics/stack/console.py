@@ -16,6 +16,7 @@ from rich.table import Table
 from analytics import stack
 from analytics.errors import StackError
 from analytics.settings import Settings
+from analytics.stack.addresses import logins
 from analytics.stack.services import services
 from analytics.stack.supervision import Supervisor
 
@@ -28,16 +29,11 @@ def up(settings: Settings, out: Console) -> None:
     with _Progress(out) as progress:
         at = stack.up(settings, progress.say)
     out.print(f"[green]✓[/] the stack is up ({time.monotonic() - started:.0f} s)")
-    secrets = settings.secrets.resolve()
-    lines = {
-        "Airflow": f"{at.airflow_url}  user admin, password in {secrets / 'airflow_admin'}",
-        "MLflow": f"{at.mlflow_url}  user admin, password in {secrets / 'mlflow_admin'}",
-        "docs": at.docs_url,
-    }
+    lines = {**logins(settings, at), "docs": at.docs_url}
     if settings.analytics_warehouse_dsn is None:
         lines["warehouse"] = (
             f"127.0.0.1:{at.postgres_port}/warehouse  user warehouse_pipeline, "
-            f"password in {secrets / 'warehouse_pipeline'}"
+            f"password in {settings.secrets.resolve() / 'warehouse_pipeline'}"
         )
     for name, line in lines.items():
         out.print(f"  {name:<10} {escape(line)}", soft_wrap=True, highlight=False)

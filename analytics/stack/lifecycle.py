@@ -110,6 +110,7 @@ def _clear_leftovers(settings: Settings, supervisor: Supervisor) -> bool:
     ours = processes.ours(settings)
     if not supervisor.is_alive():
         processes.end(ours)
+        shutil.rmtree(settings.spool, ignore_errors=True)  # of killed tasks; none lives now
         return False
     kept: set[int] = set()
     for state in supervisor.states().values():
@@ -138,7 +139,8 @@ def _start_postgres(
         server.prepare()
         server.clear_stale_lock()
     airflow.prepare(settings)
-    mlflow.prepare(settings, at)
+    if settings.ml_tracking_uri is None:
+        mlflow.prepare(settings, at)
     supervisor.write(services.services(settings, at))
     if alive:
         supervisor.reload()
@@ -161,8 +163,9 @@ def _start_others(
 ) -> None:
     """MLflow, docs and the warehouse beside Airflow's migration, then Airflow itself."""
     airflow_names = set(airflow.commands("", addresses.endpoints(settings)))
-    for name in ("mlflow", "docs"):
-        supervisor.run(name)
+    for program in programs:
+        if program.name not in {POSTGRES, *airflow_names}:
+            supervisor.run(program.name)
 
     def airflow_services() -> None:
         say("api-server", "migrating")

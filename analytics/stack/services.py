@@ -67,7 +67,7 @@ def server_of(settings: Settings, addresses: Endpoints) -> Postgres:
 
 
 def services(settings: Settings, addresses: Endpoints) -> list[Service]:
-    """All of them, PostgreSQL first: the others need it."""
+    """All of them, PostgreSQL first: the others need it. No MLflow beside one of your own."""
     server = server_of(settings, addresses)
     python = sys.executable
     base = base_environment(settings)
@@ -94,15 +94,16 @@ def services(settings: Settings, addresses: Endpoints) -> list[Service]:
                 url=addresses.airflow_url if name == "api-server" else None,
             )
         )
-    result.append(
-        Service(
-            "mlflow",
-            mlflow.command(python, addresses),
-            folder=run_folder(settings, "mlflow"),
-            environment=base | mlflow.environment(settings, addresses),
-            url=addresses.mlflow_url,
+    if settings.ml_tracking_uri is None:
+        result.append(
+            Service(
+                "mlflow",
+                mlflow.command(python, addresses),
+                folder=run_folder(settings, "mlflow"),
+                environment=base | mlflow.environment(settings, addresses),
+                url=addresses.mlflow_url,
+            )
         )
-    )
     result.append(
         Service(
             "docs",

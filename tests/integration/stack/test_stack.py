@@ -160,7 +160,11 @@ def test_up_heals_a_killed_supervisor_and_a_pid_file_whose_pid_was_given_away(st
     kill(pids(stack)["postgres"] or _postmaster(stack))
     lock = local_stack.postgres_of(stack).data / "postmaster.pid"
     lock.write_text(lock.read_text().replace(lock.read_text().split("\n")[0], str(os.getpid()), 1))
+    left_by_a_task = stack.spool / "bronze-killed" / "rows.parquet"
+    left_by_a_task.parent.mkdir(parents=True)
+    left_by_a_task.touch()
     local_stack.up(stack)
+    assert not left_by_a_task.exists()
     assert local_stack.endpoints(stack) == at
     assert all(one.is_healthy for one in local_stack.status(stack))
     assert not orphans & {p.pid for p in processes.ours(stack)}

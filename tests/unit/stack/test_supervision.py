@@ -105,3 +105,9 @@ def test_dbt_caches_of_two_users_do_not_meet(settings):
         if service.name in ("scheduler", "dag-processor"):
             cache = Path(service.environment["AIRFLOW__COSMOS__CACHE_DIR"])
             assert cache.is_relative_to(settings.var.resolve())
+
+
+def test_no_mlflow_is_started_beside_ones_own(make_settings):
+    own = make_settings(ml_tracking_uri="http://127.0.0.1:5000")
+    names = {s.name for s in services(make_settings(), AT)}
+    assert {s.name for s in services(own, AT)} == names - {"mlflow"}
