@@ -4,7 +4,8 @@ from analytics.warehouse.connect import connect, dbt_environment
 from analytics.warehouse.hash import content_hash
 from analytics.warehouse.load import Loaded, load, load_features
 from analytics.warehouse.prepare import prepare
-from analytics.warehouse.publish import Published, publish, publish_rows
+from analytics.warehouse.publish import Published, publish
+from analytics.warehouse.publish_rows import publish_rows
 from analytics.warehouse.read import read
 from analytics.warehouse.roles import bootstrap
 
