@@ -39,17 +39,12 @@ class Period:
 
 def engagement(read: Reader, period: Period) -> Section:
     """How much is listened, by how many."""
-    now, before = (_listening(read, p) for p in (period, period.previous))
+    figure = _figures(_listening, read, period)
     daily = read(
         "select listening_date as day, listeners, plays from serve.daily_listening "
         "where listening_date >= %(start)s and listening_date < %(end)s order by 1",
         {"start": period.previous.start, "end": period.end},
     )
-
-    def figure(name: str, meaning: str, unit: Any, good: Any = "up") -> Figure:
-        return Figure(
-            name=name, meaning=meaning, unit=unit, value=now[name], previous=before[name], good=good
-        )
 
     return Section(
         metric="engagement",
@@ -100,26 +95,24 @@ def _listening(read: Reader, period: Period) -> dict[str, float | None]:
 
 def conversion(read: Reader, period: Period) -> Section:
     """How many free listeners became paying ones."""
-    now, before = (_conversion(read, p) for p in (period, period.previous))
-
-    def figure(name: str, meaning: str, unit: Any, good: Any = "up") -> Figure:
-        return Figure(
-            name=name, meaning=meaning, unit=unit, value=now[name], previous=before[name], good=good
-        )
-
+    figure = _figures(_conversion, read, period)
+    free, converted = (
+        figure("free_listeners", "on the free plan at some time", "count", "neither"),
+        figure("converted", "of those, began to pay", "count"),
+    )
     return Section(
         metric="conversion",
         title="Conversion",
         figures=(
-            figure("free_listeners", "on the free plan at some time", "count", "neither"),
-            figure("converted", "of those, began to pay", "count"),
+            free,
+            converted,
             figure("conversion_rate", "converted of free listeners", "share"),
             figure("paying_listeners", "paying at the end", "count"),
         ),
         bars={
             "From free to paid": {
-                "free listeners": now["free_listeners"] or 0,
-                "converted": now["converted"] or 0,
+                "free listeners": free.value or 0,
+                "converted": converted.value or 0,
             }
         },
     )
@@ -224,6 +217,20 @@ METRICS: dict[str, Callable[[Reader, Period], Section]] = {
     "conversion": conversion,
     "churn_risk": churn_risk,
 }
+
+
+def _figures(
+    compute: Callable[[Reader, Period], dict[str, float | None]], read: Reader, period: Period
+) -> Callable[..., Figure]:
+    """Makes figures by name from what was computed of the period and of the one before."""
+    now, before = compute(read, period), compute(read, period.previous)
+
+    def figure(name: str, meaning: str, unit: Any, good: Any = "up") -> Figure:
+        return Figure(
+            name=name, meaning=meaning, unit=unit, value=now[name], previous=before[name], good=good
+        )
+
+    return figure
 
 
 def _points(frame: pl.DataFrame, column: str) -> tuple[Point, ...]:
