@@ -14,9 +14,10 @@ from typing import Any, Literal
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
+from analytics.lake.tables import EARLIEST
+
 Severity = Literal["critical", "warning"]
 SIX_HOURS_MS = 6 * 3600 * 1000
-EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 
 def _declared(kind: str, rule: str, reason: str, severity: Severity) -> dict[str, Any]:

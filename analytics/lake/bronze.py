@@ -20,9 +20,10 @@ from analytics.errors import SourceError
 from analytics.interval import Interval
 from analytics.lake import delta, ingest, paths
 from analytics.lake.lineage import LINEAGE, REJECTS
-from analytics.lake.tables import TABLES
+from analytics.lake.tables import EARLIEST, TABLES
 from analytics.settings import Settings
 from analytics.sources import reader
+from analytics.sources.plausible import plausible_span
 from analytics.tenants import Source, Tenant, get_tenant
 
 log = logging.getLogger(__name__)
@@ -153,13 +154,18 @@ def _arrived_in(interval: Interval) -> Callable[[str], pl.Expr]:
 def _inside(name: str, frame: pl.DataFrame, interval: Interval) -> pl.DataFrame:
     """Rows of undated sources are placed by their own time; a state holds from then on.
 
-    Rows whose time is null stay, for the gate to name them.
+    Rows whose time is null or no service's history can hold (a play in 2099) stay,
+    for the gate to name them.
     """
     table = TABLES[name]
-    within = pl.col(table.time) < interval.end
+    dated, time = pl.col("_arrived_on").is_not_null(), pl.col(table.time)
+    belongs = time < interval.end
     if table.is_event:
-        within &= pl.col(table.time) >= interval.start
-    return frame.filter(pl.col("_arrived_on").is_not_null() | within.fill_null(True))
+        belongs &= time >= interval.start
+    span = plausible_span(frame.filter(~dated)[table.time])
+    if span:
+        belongs |= (time > max(span[1], interval.end)) | (time < EARLIEST)
+    return frame.filter(dated | belongs.fill_null(True))
 
 
 def _together(name: str, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

@@ -8,10 +8,13 @@ integer minor units of the row's currency.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import polars as pl
 
 INSTANT = pl.Datetime("us", "UTC")
+# No streaming service is older: an instant before is an empty clock or epoch zero.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 # Columns that say which run wrote a row. Content hashes leave out just these.
 RUN_STAMPS = frozenset({"ingest_run", "loaded_at", "published_at", "scored_at", "run_id"})

@@ -7,10 +7,9 @@ it types what came, sets aside what cannot be read or typed, and maps the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -90,16 +89,6 @@ class SourceReader(Protocol):
 
     def extent(self, settings: Settings, tenant: Tenant, source: Source) -> Interval | None:
         """The source's own interval; None where it says nothing of time."""
-
-
-class EachAlone:
-    """The session of readers whose units share nothing."""
-
-    @contextmanager
-    def session(
-        self: SourceReader, settings: Settings, tenant: Tenant, source: Source
-    ) -> Iterator[ReadUnit]:
-        yield partial(self.read, settings, tenant, source)
 
 
 def no_rejects() -> pl.DataFrame:

@@ -17,10 +17,9 @@ from collections.abc import Iterator
 import polars as pl
 
 from analytics.errors import SchemaError
-from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import files
-from analytics.sources.base import Batch, EachAlone, Unit, Units, rejects
+from analytics.sources.base import Batch, Unit, rejects
 from analytics.sources.json_lines import parsed, pieces
 from analytics.sources.shape import EVER, canonical, identified, song_key
 from analytics.sources.typed import typed_batch
@@ -58,7 +57,7 @@ def instant(column: str) -> pl.Expr:
     return pl.from_epoch(pl.col(column), "ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 
-class Eventsim(EachAlone):
+class Eventsim(files.FileReader):
     format = "eventsim"
     example = '- {name: events, format: eventsim, path: "{landing}/my_tenant/events/{date}.jsonl"}'
 
@@ -67,11 +66,6 @@ class Eventsim(EachAlone):
 
     def schema(self, source: Source) -> dict[str, pl.DataType | type[pl.DataType]]:
         return FIELDS
-
-    def units(
-        self, settings: Settings, tenant: Tenant, source: Source, interval: Interval
-    ) -> Units:
-        return files.units(settings, tenant, source, interval)
 
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
@@ -104,9 +98,6 @@ class Eventsim(EachAlone):
                 )
                 bad = rejects(tenant, source, "plays", unit, pl.concat([broken, incomplete]))
                 yield Batch(batch.rows, pl.concat([batch.rejects, bad]))
-
-    def extent(self, settings: Settings, tenant: Tenant, source: Source) -> Interval | None:
-        return files.extent(self, settings, tenant, source)
 
     def conform(
         self, tenant: Tenant, source: Source, bronze: pl.DataFrame

@@ -8,7 +8,8 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -18,40 +19,73 @@ from analytics.errors import SourceError
 from analytics.interval import Interval
 from analytics.lake.tables import TABLES
 from analytics.settings import Settings
-from analytics.sources.base import SourceReader, Unit, Units
+from analytics.sources.base import ReadUnit, SourceReader, Unit, Units
+from analytics.sources.plausible import plausible_span
 from analytics.tenants import Source, Tenant
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-def units(settings: Settings, tenant: Tenant, source: Source, interval: Interval) -> Units:
-    """The files of the interval.
+class FileReader:
+    """What readers of files share: their units are files, and one needs nothing of another."""
 
-    A path with {date} has one set of files a day of arrival; days without any are
-    reported, and SourceError is raised when no day has one. A path without it
-    must match something.
-    """
-    pattern = _pattern(settings, tenant, source)
-    if "{date}" not in pattern:
-        found = [_unit(settings, pattern, path, None) for path in _matches(pattern)]
-        if not found:
+    def units(
+        self, settings: Settings, tenant: Tenant, source: Source, interval: Interval
+    ) -> Units:
+        """The files of the interval.
+
+        A path with {date} has one set of files a day of arrival; days without any are
+        reported, and SourceError is raised when no day has one. A path without it
+        must match something.
+        """
+        pattern = _pattern(settings, tenant, source)
+        if "{date}" not in pattern:
+            found = [_unit(settings, pattern, path, None) for path in _matches(pattern)]
+            if not found:
+                raise SourceError(
+                    f"{tenant.id}: source {source.name}: no file matches {pattern}. Put the file "
+                    f"there or correct `path` in the tenants file; owner: {source.owner}"
+                )
+            return Units(tuple(found))
+        dated, missing = [], []
+        for day in interval.days():
+            paths = _matches(pattern.replace("{date}", day.isoformat()))
+            dated += [_unit(settings, pattern, path, day) for path in paths]
+            if not paths:
+                missing.append(day)
+        if not dated:
             raise SourceError(
-                f"{tenant.id}: source {source.name}: no file matches {pattern}. Put the file "
-                f"there or correct `path` in the tenants file; owner: {source.owner}"
+                f"{tenant.id}: source {source.name}: no file for any day of {interval} at "
+                f"{pattern}. Ask its owner ({source.owner}) for the drop, then run the interval "
+                "again"
             )
-        return Units(tuple(found))
-    dated, missing = [], []
-    for day in interval.days():
-        paths = _matches(pattern.replace("{date}", day.isoformat()))
-        dated += [_unit(settings, pattern, path, day) for path in paths]
-        if not paths:
-            missing.append(day)
-    if not dated:
-        raise SourceError(
-            f"{tenant.id}: source {source.name}: no file for any day of {interval} at {pattern}. "
-            f"Ask its owner ({source.owner}) for the drop, then run the interval again"
-        )
-    return Units(tuple(dated), tuple(missing))
+        return Units(tuple(dated), tuple(missing))
+
+    @contextmanager
+    def session(
+        self: SourceReader, settings: Settings, tenant: Tenant, source: Source
+    ) -> Iterator[ReadUnit]:
+        yield partial(self.read, settings, tenant, source)
+
+    def extent(
+        self: SourceReader, settings: Settings, tenant: Tenant, source: Source
+    ) -> Interval | None:
+        """The whole days the files cover: by arrival where dated, else by event time.
+
+        A few instants years outside the rest (a play in 2099) do not stretch it.
+        """
+        found = all_units(settings, tenant, source)
+        days = [unit.arrived_on for unit in found if unit.arrived_on]
+        if days:
+            return days_interval(min(days), max(days))
+        times = []
+        for unit in found:
+            for batch in self.read(settings, tenant, source, unit):
+                for name, frame in self.conform(tenant, source, batch.rows).items():
+                    if TABLES[name].is_event:
+                        times.append(frame[TABLES[name].time].drop_nulls())
+        span = plausible_span(pl.concat(times)) if times else None
+        return days_interval(span[0].date(), span[1].date()) if span else None
 
 
 def all_units(settings: Settings, tenant: Tenant, source: Source) -> tuple[Unit, ...]:
@@ -123,31 +157,3 @@ def _digest(path: Path) -> str:
     """sha256 of the content, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def extent(
-    reader: SourceReader, settings: Settings, tenant: Tenant, source: Source
-) -> Interval | None:
-    """The whole days the source's files cover: by arrival where dated, else by event time.
-
-    A few instants far outside the rest (a play in 2099) do not stretch it.
-    """
-    found = all_units(settings, tenant, source)
-    days = [unit.arrived_on for unit in found if unit.arrived_on]
-    if days:
-        return days_interval(min(days), max(days))
-    times = []
-    for unit in found:
-        for batch in reader.read(settings, tenant, source, unit):
-            for name, frame in reader.conform(tenant, source, batch.rows).items():
-                if TABLES[name].is_event:
-                    times.append(frame[TABLES[name].time].drop_nulls())
-    if not times or not sum(map(len, times)):
-        return None
-    instants = pl.concat(times).sort()
-    year = timedelta(days=366)
-    low: datetime = instants[len(instants) // 1000]
-    high: datetime = instants[-1 - len(instants) // 1000]
-    kept = instants.filter(instants.is_between(low - year, high + year))
-    first, last = kept[0], kept[-1]
-    return days_interval(first.date(), last.date())

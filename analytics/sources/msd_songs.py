@@ -14,7 +14,7 @@ from analytics.errors import SchemaError
 from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import files
-from analytics.sources.base import Batch, EachAlone, Unit, Units, rejects
+from analytics.sources.base import Batch, Unit, rejects
 from analytics.sources.json_lines import parsed, pieces
 from analytics.sources.shape import EVER, canonical, identified, song_key
 from analytics.sources.typed import typed_batch
@@ -27,7 +27,7 @@ FIELDS: dict[str, pl.DataType | type[pl.DataType]] = {
 }  # fmt: skip
 
 
-class MsdSongs(EachAlone):
+class MsdSongs(files.FileReader):
     format = "msd_songs"
     example = '- {name: songs, format: msd_songs, path: "/data/my_tenant/song_data/**/*.json"}'
 
@@ -36,11 +36,6 @@ class MsdSongs(EachAlone):
 
     def schema(self, source: Source) -> dict[str, pl.DataType | type[pl.DataType]]:
         return FIELDS
-
-    def units(
-        self, settings: Settings, tenant: Tenant, source: Source, interval: Interval
-    ) -> Units:
-        return files.units(settings, tenant, source, interval)
 
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit

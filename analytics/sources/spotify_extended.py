@@ -19,10 +19,9 @@ from collections.abc import Iterator
 import polars as pl
 
 from analytics.errors import SchemaError
-from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import files
-from analytics.sources.base import Batch, EachAlone, Unit, Units
+from analytics.sources.base import Batch, Unit
 from analytics.sources.shape import canonical, identified
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
@@ -44,7 +43,7 @@ OWNER = "owner"  # newer exports leave the user name out: one export is one list
 ROWS_A_BATCH = 200_000
 
 
-class SpotifyExtended(EachAlone):
+class SpotifyExtended(files.FileReader):
     format = "spotify_extended"
     example = '- {name: history, format: spotify_extended, path: "/data/my_tenant/*.zip"}'
 
@@ -53,11 +52,6 @@ class SpotifyExtended(EachAlone):
 
     def schema(self, source: Source) -> dict[str, pl.DataType | type[pl.DataType]]:
         return FIELDS
-
-    def units(
-        self, settings: Settings, tenant: Tenant, source: Source, interval: Interval
-    ) -> Units:
-        return files.units(settings, tenant, source, interval)
 
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
@@ -77,9 +71,6 @@ class SpotifyExtended(EachAlone):
                     tenant, source, "plays", unit, part, FIELDS, first_row=first_row + start
                 )
             first_row += frame.height
-
-    def extent(self, settings: Settings, tenant: Tenant, source: Source) -> Interval | None:
-        return files.extent(self, settings, tenant, source)
 
     def conform(
         self, tenant: Tenant, source: Source, bronze: pl.DataFrame

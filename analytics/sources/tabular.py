@@ -16,7 +16,7 @@ import pyarrow.parquet
 from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import declared, files
-from analytics.sources.base import Batch, EachAlone, Unit, Units, rejects
+from analytics.sources.base import Batch, Unit, Units, rejects
 from analytics.sources.json_lines import RAW_WIDTH, parsed, pieces
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
@@ -25,7 +25,7 @@ ROWS_A_BATCH = 200_000
 BYTES_A_BATCH = 32 << 20
 
 
-class Declared(EachAlone):
+class Declared(files.FileReader):
     """What the three formats share."""
 
     format = ""
@@ -41,7 +41,7 @@ class Declared(EachAlone):
         self, settings: Settings, tenant: Tenant, source: Source, interval: Interval
     ) -> Units:
         declared.table_of(tenant, source)
-        return files.units(settings, tenant, source, interval)
+        return super().units(settings, tenant, source, interval)
 
     def conform(
         self, tenant: Tenant, source: Source, bronze: pl.DataFrame
@@ -52,9 +52,6 @@ class Declared(EachAlone):
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
     ) -> Iterator[Batch]:
         raise NotImplementedError
-
-    def extent(self, settings: Settings, tenant: Tenant, source: Source) -> Interval | None:
-        return files.extent(self, settings, tenant, source)
 
 
 def _example(name: str) -> str:

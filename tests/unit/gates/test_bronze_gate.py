@@ -231,3 +231,45 @@ def test_gates_of_two_tenants_at_once_leave_one_whole_index(settings: Settings) 
 )  # fmt: skip
 def test_a_run_id_never_leaves_its_folder(run_id: str, name: str) -> None:
     assert slug(run_id) == name
+
+
+def test_a_broken_clock_in_an_undated_export_is_quarantined_not_passed_over(
+    make_settings: Callable[..., Settings],
+) -> None:
+    """Rows of another time are left to their own interval; nobody's time is 2099 or 1970."""
+    history = {"name": "history", "format": "spotify_extended"}
+    settings = make_settings(
+        [
+            {"id": t, "name": t, "bad_row_budget": 0.5,
+             "sources": [{**history, "path": f"{{landing}}/{t}/*.json"}]}
+            for t in ("t1", "t2")
+        ]
+    )  # fmt: skip
+    ends = {
+        "t1": ["2025-01-06T12:00:00Z", "2025-01-06T13:00:00Z", "2025-03-01T12:00:00Z",
+               "2099-01-01T00:00:00Z", "1970-01-01T00:10:00Z"],
+        "t2": ["2025-01-06T12:00:00Z"] * 2,
+    }  # fmt: skip
+    for tenant_id, times in ends.items():
+        path = settings.landing / tenant_id / "endsong_0.json"
+        path.parent.mkdir(parents=True)
+        plays = [
+            {"ts": ts, "ms_played": n, "username": "u", "spotify_track_uri": f"spotify:track:{n}"}
+            for n, ts in enumerate(times)
+        ]
+        path.write_text(json.dumps(plays))
+        bronze.extract(settings, tenant_id, DAY, "extract")
+        gates.bronze(settings, tenant_id, DAY, "run-1")
+
+    found = staging.read(settings, "t1", "plays", DAY)
+    assert found is not None
+    rows, counts = found
+    assert (rows.height, counts.quarantined, counts.out_of_interval) == (2, 2, 1)
+    broken = quarantine.scan(settings).filter(table="plays").sort("row_number").collect()
+    assert broken.select("tenant_id", "rule").rows() == [
+        ("t1", "started_at_not_after_interval"),
+        ("t1", "started_at_not_before_2000"),
+    ]
+    other = staging.read(settings, "t2", "plays", DAY)
+    assert other is not None
+    assert other[0].height == 2
