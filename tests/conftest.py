@@ -63,9 +63,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A real server for the whole test run; take a database of your own in it."""
     var = tmp_path_factory.mktemp("postgres")
     server = Postgres(var, free_port(), secret(var, "superuser"), shared_buffers="128MB")
-    with server.running():
-        yield server
-    shutil.rmtree(server.home(), ignore_errors=True)  # root's lies outside `var`
+    try:
+        with server.running():
+            yield server
+    finally:
+        shutil.rmtree(server.home(), ignore_errors=True)  # root's lies outside `var`
 
 
 @pytest.fixture(scope="session")

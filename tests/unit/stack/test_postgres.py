@@ -3,8 +3,11 @@ import pwd
 import shutil
 import stat
 
+import psycopg
+import pytest
+
 from analytics.stack import postgres as postgres_module
-from analytics.stack.postgres import Postgres
+from analytics.stack.postgres import Postgres, free_port
 
 
 def a_server_with_lock(tmp_path, pid):
@@ -51,6 +54,19 @@ def test_a_var_made_anew_never_meets_the_server_of_the_one_before(tmp_path, monk
     assert not first.is_relative_to(tmp_path)
     shutil.rmtree(tmp_path / "var")
     assert server.home() != first
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others' servers run as themselves")
+def test_roots_server_runs_where_nobody_else_may_look(tmp_path, monkeypatch):
+    """As under a root-only home: neither `var/` nor the installed binaries can be reached."""
+    monkeypatch.setattr(postgres_module, "_reachable", lambda path: False)
+    server = Postgres(tmp_path / "var", free_port(), "x")
+    try:
+        with server.running(), psycopg.connect(server.dsn()) as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+        assert server.binary("postgres").is_relative_to(server.home())
+    finally:
+        shutil.rmtree(server.home())
 
 
 def test_preparing_twice_changes_nothing(postgres):
