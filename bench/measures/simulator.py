@@ -18,6 +18,7 @@ from bench.figure import Figure, rate, seconds
 from bench.place import Place
 
 AIM = 200_000  # plays/s
+LARGER = 4  # a day costs a fixed amount beside its plays; the larger the tenants, the less
 FORMS = {"eventsim": "JSON lines and CSV", "parquet": "Parquet", "postgres": "PostgreSQL"}
 
 
@@ -54,7 +55,15 @@ def measure(place: Place) -> list[Figure]:
                 bare="the finished frames written once more by Polars, or copied by psycopg",
             )
         )  # fmt: skip
-    figures.append(_together(place, dsn, bare_total))
+    samples = SimulationConfig(days=place.size.days, scale=_scale(place), drift={})
+    figures.append(
+        _together(place, dsn, samples, "simulator_all", "simulate, all three tenants", bare_total)
+    )
+    larger = samples.model_copy(
+        update={"scale": LARGER * _scale(place), "days": max(2, place.size.days // LARGER)}
+    )
+    name = f"simulate, tenants {LARGER} times the sample's"
+    figures.append(_together(place, dsn, larger, "simulator_larger", name))
     return figures
 
 
@@ -63,8 +72,9 @@ def _scale(place: Place) -> float:
     return min(1.0, place.size.scale)
 
 
-def _together(place: Place, dsn: str, bare: float) -> Figure:
-    config = SimulationConfig(days=place.size.days, scale=_scale(place), drift={})
+def _together(
+    place: Place, dsn: str, config: SimulationConfig, id: str, name: str, bare: float | None = None
+) -> Figure:
     dsns = {p.id: dsn for p in config.tenants if p.writes == "postgres"}
     workers = workers_for(len(config.tenants))
     folder = place.fresh("simulator")
@@ -77,10 +87,11 @@ def _together(place: Place, dsn: str, bare: float) -> Figure:
     )
     made = reports[-1].plays
     return rate(
-        "simulator_all", "simulate, all three tenants", made, ours, bare, unit="plays/s", aim=AIM,
-        how=f"{made:,} plays of {place.size.days} days with all that belongs to them, "
+        id, name, made, ours, bare, unit="plays/s", aim=AIM,
+        how=f"{made:,} plays of {config.days} days with all that belongs to them, "
         f"{workers} processes",
-        bare="the finished frames written once more by Polars and psycopg, one after the other",
+        bare="the finished frames written once more by Polars and psycopg, one after the other"
+        if bare is not None else "",
     )  # fmt: skip
 
 
