@@ -20,12 +20,16 @@ def outcomes(settings: Settings) -> list[dict[str, Any]]:
 
 
 def outcome_table(settings: Settings) -> Table:
-    table = Table(title="What became of each tenant", title_justify="left")
+    table = Table(title="What became of each tenant", title_justify="left", caption_justify="left")
     for name in ("tenant", "plays in", "quarantined", "published"):
         table.add_column(name, justify="left" if name == "tenant" else "right")
     for name in ("model", "metric (baseline)", "drift", "retrained"):
         table.add_column(name)
+    reasons = []
     for row in outcomes(settings):
+        retrained, _, why = row["retrained"].partition(" (")
+        if why:
+            reasons.append(f"{row['tenant_id']}: {retrained}: {why.removesuffix(')')}")
         table.add_row(
             row["tenant_id"],
             f"{row['plays_in']:,}",
@@ -34,8 +38,9 @@ def outcome_table(settings: Settings) -> Table:
             row["model"],
             row["metric"],
             row["drift"],
-            row["retrained"],
+            retrained,
         )
+    table.caption = "\n".join(reasons) or None  # a sentence in a cell would make it a tower
     return table
 
 

@@ -15,18 +15,19 @@ from psycopg import sql
 
 def has_timescale(connection: psycopg.Connection) -> bool:
     """Whether hypertables can be made; installs the extension where the server offers it."""
-    if connection.execute("select from pg_extension where extname = 'timescaledb'").fetchone():
-        return True
-    offered = connection.execute(
-        "select from pg_available_extensions where name = 'timescaledb'"
+    found = connection.execute(
+        "select installed_version is not null,"
+        " current_setting('timescaledb.disable_load', true) is not null"
+        " from pg_available_extensions where name = 'timescaledb'"
     ).fetchone()
-    if not offered:
-        return False
+    installed, preloaded = found or (False, False)
+    if installed or not preloaded:  # to install what is not preloaded would end the session
+        return bool(installed)
     try:
         with connection.transaction():
             connection.execute("create extension timescaledb")
     except psycopg.Error:
-        return False  # offered, but not preloaded or not ours to install: partitions do as well
+        return False  # offered, but not ours to install: partitions do as well
     return True
 
 

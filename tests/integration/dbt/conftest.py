@@ -18,9 +18,11 @@ from dbt.contracts.graph.manifest import Manifest
 from psycopg import sql
 
 from analytics.lake.tables import TABLES
-from analytics.stack.postgres import SUPERUSER, Postgres
+from analytics.stack.postgres import Postgres
+from analytics.warehouse.partitions import create_event_table, has_timescale
 from spark_jobs.churn_columns import polars_schema
 from tests.builders import a_row
+from tests.integration.warehouse.servers import SERVERS, Timescale
 
 # One name for all, because a parsed project is bound to its database; each test gets it empty.
 DATABASE = f"dbt_{uuid.uuid4().hex[:12]}"
@@ -135,17 +137,24 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return parsed.result
 
 
+@pytest.fixture(scope="session", params=SERVERS)
+def postgres(request: pytest.FixtureRequest, postgres: Postgres) -> Postgres:
+    """The run's own server; every test runs again on TimescaleDB where a DSN names one."""
+    return postgres if request.param == "postgresql" else Timescale()
+
+
 @pytest.fixture
 def warehouse(postgres: Postgres, project: Manifest, tmp_path: Path) -> Iterator[Warehouse]:
     """A database of its own with empty raw tables."""
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
         admin.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
+    login = psycopg.conninfo.conninfo_to_dict(postgres.dsn(DATABASE))
     variables = {
-        "DBT_HOST": "127.0.0.1",
-        "DBT_PORT": str(postgres.port),
-        "DBT_USER": SUPERUSER,
+        "DBT_HOST": str(login["host"]),
+        "DBT_PORT": str(login["port"]),
+        "DBT_USER": str(login["user"]),
         "DBT_DATABASE": DATABASE,
-        "DBT_ENV_SECRET_PASSWORD": postgres.password,
+        "DBT_ENV_SECRET_PASSWORD": str(login["password"]),
         **folders(tmp_path),
     }
     with psycopg.connect(postgres.dsn(DATABASE), autocommit=True) as connection:
@@ -156,19 +165,20 @@ def warehouse(postgres: Postgres, project: Manifest, tmp_path: Path) -> Iterator
 
 
 def create_raw(connection: psycopg.Connection) -> None:
-    """The schema `raw` with every table that dbt reads, empty."""
+    """The schema `raw` with every table that dbt reads, empty; events in hypertables if it can."""
     connection.execute("create schema raw")
+    timescale = has_timescale(connection)
     tables = {name: table.columns for name, table in TABLES.items()}
     for name, columns in {**tables, "churn_features": CHURN_FEATURES}.items():
-        connection.execute(
-            sql.SQL("create table raw.{} ({})").format(
-                sql.Identifier(name),
-                sql.SQL(", ").join(
-                    sql.SQL("{} " + _type(kind)).format(sql.Identifier(column))  # type: ignore[arg-type]
-                    for column, kind in columns.items()
-                ),
-            )
+        table = sql.Identifier("raw", name)
+        definition = sql.SQL(", ").join(
+            sql.SQL("{} " + _type(kind)).format(sql.Identifier(column))  # type: ignore[arg-type]
+            for column, kind in columns.items()
         )
+        if timescale and name in TABLES and TABLES[name].is_event:
+            create_event_table(connection, table, definition, TABLES[name].time)
+        else:
+            connection.execute(sql.SQL("create table {} ({})").format(table, definition))
 
 
 def _type(kind: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +16,16 @@ from analytics.settings import Settings, load_settings
 from analytics.stack.postgres import Postgres
 from analytics.warehouse import bootstrap, prepare
 from tests.conftest import TWO_TENANTS
+from tests.integration.warehouse.servers import SERVERS, Timescale
 
+_RUN = uuid.uuid4().hex[:12]  # a server that stays up may keep a killed run's databases
 _NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def postgres(request: pytest.FixtureRequest, postgres: Postgres) -> Postgres:
+    """The run's own server; every test runs again on TimescaleDB where a DSN names one."""
+    return postgres if request.param == "postgresql" else Timescale()
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +75,7 @@ def module_warehouse(
 
 
 def _new_database(postgres: Postgres, settings: Settings) -> str:
-    return bootstrap(postgres.dsn(), settings, database=f"warehouse_{next(_NUMBERS)}")
+    return bootstrap(postgres.dsn(), settings, database=f"warehouse_{_RUN}_{next(_NUMBERS)}")
 
 
 def _drop(postgres: Postgres, dsn: str) -> None:

@@ -95,6 +95,10 @@ def test_the_closing_table_shows_each_tenants_model_and_drift(learned: Settings)
 def test_the_closing_table_says_what_came_of_a_retraining(learned: Settings, came: dict, said: str):
     trainings.record(learned, a_training("t1", DRIFT, **{"version": "2", **came}))
     assert retrained(learned) == {"t1": said, "t2": "no"}
+    table = outcome_table(learned)
+    cells = list(table.columns[-1].cells)
+    assert cells == [said.partition(" (")[0], "no"]
+    assert (WHY in str(table.caption)) == (WHY in said)
 
 
 def test_a_tenant_without_any_training_is_shown_as_such(warehouse: Settings):

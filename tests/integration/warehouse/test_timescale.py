@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import polars as pl
 import psycopg
 import pytest
 
@@ -29,7 +30,7 @@ def test_events_land_in_hypertables_and_a_second_load_changes_nothing(
         admin.execute("create extension if not exists timescaledb")
     settings = make_settings(analytics_warehouse_dsn=dsn)
     prepare(settings)
-    frame = a_frame("plays", a_play("t1"), a_play("t2"))
+    frame = a_frame("plays", a_play("t1"), a_play("t2")).with_columns(ingest_run=pl.lit("run-1"))
     frame.write_delta(f"{settings.lake_root}/silver/plays")
 
     hashes = []
