@@ -109,6 +109,7 @@ def test_only_the_settings_module_reads_the_environment():
 # of a library that can be told in no other way.
 HANDS_ON_THE_ENVIRONMENT = {
     "analytics/gates/engine.py",  # Great Expectations' telemetry, off
+    "analytics/simulate/side_by_side.py",  # Polars' threads, one a process
     "analytics/stack/launch.py",  # becomes a service
     "analytics/stack/lifecycle.py",  # migrates Airflow's tables
     "analytics/stack/services.py",  # the services' PATH
