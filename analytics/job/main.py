@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,7 +16,7 @@ from analytics.errors import AnalyticsError, StackError
 from analytics.interval import Interval
 from analytics.job.outcome import outcome_table
 from analytics.job.progress import ChainView, steps_shown
-from analytics.settings import Settings
+from analytics.settings import Settings, load_settings
 from analytics.stack import AirflowClient, Endpoints, up
 from analytics.stack.addresses import logins
 from analytics.stack.airflow_client import Run
@@ -164,17 +165,29 @@ def _close(settings: Settings, console: Console, addresses: Endpoints) -> None:
             write_page(settings, make_report(settings, tenant_id))
     console.print(outcome_table(settings))
     first = next(iter(registry(settings)))
+    there = _named(settings)
     where = {
         **logins(settings, addresses),
         "dbt docs": f"{addresses.docs_url}/dbt/",
         "data docs": f"{addresses.docs_url}/data-docs/",
         "reports": f"{addresses.docs_url}/reports/",
-        "SQL": f'analytics sql --tenant {first} "table serve.daily_listening limit 5"',
-        "stop": "make down",
+        "SQL": f'{there}analytics sql --tenant {first} "table serve.daily_listening limit 5"',
+        "stop": f"{there}make down",
     }
     console.print()
     for name, text in where.items():
         console.print(f"{name:<10} {text}", highlight=False, soft_wrap=True)
+
+
+def _named(settings: Settings) -> str:
+    """What a command needs before it to mean this world and not the usual one."""
+    usual = load_settings()
+    names = ("analytics_var_dir", "analytics_tenants_file")
+    return "".join(
+        f"{name.upper()}={shlex.quote(str(getattr(settings, name)))} "
+        for name in names
+        if getattr(settings, name) != getattr(usual, name)
+    )
 
 
 def _whole_days(span: Interval) -> Interval:
