@@ -127,6 +127,7 @@ def test_the_window_is_half_open(warehouse: Settings) -> None:
     assert read(warehouse, "select play_id from raw.plays").rows() == [("last",)]
 
 
+@pytest.mark.parametrize("postgres", ["postgresql"], indirect=True)
 def test_partitions_exist_for_the_months_that_have_rows(warehouse: Settings) -> None:
     silver(
         warehouse, "plays",
