@@ -9,7 +9,9 @@
         {{ key }},
         count(*) as rows_found
     from {{ model }}
-    {% if window_column and has_window() %}
+    {% if window_column in columns %}
+        where {{ in_window(window_column) }}
+    {% elif window_column and has_window() %}
         where ({{ key }}) in (
             select {{ key }}
             from {{ model }}

@@ -44,6 +44,11 @@ def test_everything_builds_and_every_test_passes_on_two_tenants_that_share_ids(
         "select table_name from information_schema.tables where table_schema = 'marts'"
     )}  # fmt: skip
     assert built == MARTS
+    analyzed = {row[0] for row in small.rows(
+        "select relname from pg_stat_all_tables"
+        " where schemaname = 'marts' and last_analyze is not null"
+    )}  # fmt: skip
+    assert analyzed == MARTS, "what follows would be planned blindly"
     labels = "select tenant_id, as_of_date, is_churned from marts.churn_labels order by 1, 2"
     assert small.rows(labels) == [
         ("t1", date(2025, 1, 13), True),

@@ -2,7 +2,6 @@
     materialized='incremental',
     incremental_strategy='replace_window',
     indexes=[{'columns': ['tenant_id', 'started_at']}],
-    post_hook='analyze {{ this }}',
 ) }}
 
 with

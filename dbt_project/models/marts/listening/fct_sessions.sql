@@ -5,7 +5,6 @@
         {'columns': ['tenant_id', 'listener_id', 'started_at']},
         {'columns': ['ended_at']},
     ],
-    post_hook='analyze {{ this }}',
 ) }}
 
 with
