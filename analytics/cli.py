@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 out = Console(width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True)
+INTERRUPTED = 128 + signal.SIGINT  # as shells count
 
 
 class Plain(TyperGroup):
@@ -32,6 +34,13 @@ class Plain(TyperGroup):
         except AnalyticsError as error:
             err.print(f"[bold red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            err.print(
+                "[bold]interrupted[/]; the same command goes on from here. What was started stays: "
+                "`analytics status` shows it, `analytics down` stops it",
+                soft_wrap=True,
+            )
+            raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(
@@ -198,6 +207,8 @@ def _hand_over(module: str, ctx: typer.Context) -> None:
     code = typer.main.get_command(other).main(
         args=ctx.args, prog_name=f"analytics {ctx.info_name}", standalone_mode=False
     )
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
     if isinstance(code, int) and code:
         raise typer.Exit(code)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from datetime import date
@@ -28,15 +29,22 @@ def side_by_side(
     """`task(*arguments, progress)` of each, in order. The first error is raised when all ended.
 
     Processes are spawned, not forked: a fork would copy the threads' locks of the caller.
+    An interruption ends them at once.
     """
     context = multiprocessing.get_context("spawn")
     days = context.Queue()
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_report_to, initargs=(days,)
     ) as pool:
         pending = [pool.submit(_run, task, its_own) for its_own in arguments]
-        while wait(pending, timeout=0.1).not_done:
-            _pass_on(days, progress)
+        try:
+            while wait(pending, timeout=0.1).not_done:
+                _pass_on(days, progress)
+        except BaseException:
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
         results = [future.result() for future in pending]
     _pass_on(days, progress)
     return results
@@ -45,6 +53,7 @@ def side_by_side(
 def _report_to(days: Any) -> None:
     global _days
     _days = days
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us, too; the caller ends us
     # Read when Polars is first imported, by the task: a process a tenant is threads enough.
     os.environ["POLARS_MAX_THREADS"] = "1"
 

@@ -17,7 +17,7 @@ import yaml
 from typer.testing import CliRunner
 
 from analytics.cli import app
-from analytics.settings import PROJECT, Settings
+from analytics.settings import PROJECT, TEST_ONLY, Settings
 from analytics.sources import formats, reader
 from analytics.tenants import load_tenants
 
@@ -253,7 +253,7 @@ def test_the_settings_of_the_readme_are_the_settings():
 def test_settings_named_exist(page):
     text = page.read_text()
     found = set(re.findall(r"\b((?:ANALYTICS|ML)_[A-Z][A-Z_]*[A-Z])\b", text))
-    known = {name.upper() for name in Settings.model_fields} | {"ANALYTICS_TEST_DATA"}
+    known = {name.upper() for name in Settings.model_fields} | TEST_ONLY
     assert found <= known
 
 

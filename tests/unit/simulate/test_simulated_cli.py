@@ -1,5 +1,12 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -54,3 +61,33 @@ def test_an_operational_database_that_is_not_up_says_what_to_do(tmp_path, monkey
     assert isinstance(result.exception, StackError)
     assert "analytics up" in str(result.exception)
     assert "--without nordic_beats" in str(result.exception)
+
+
+def test_ctrl_c_ends_every_process_and_says_what_stays(tmp_path):
+    """As in a terminal: the signal reaches the command and all its processes."""
+    command = [
+        sys.executable, "-c", "from analytics.cli import app; app()", "simulate",
+        "--days", "400", "--without", "nordic_beats", "--out", str(tmp_path),
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as running:
+        plays = tmp_path / "landing" / "indie_radio" / "plays"
+        deadline = time.monotonic() + 60
+        while not plays.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(running.pid, signal.SIGINT)
+        said, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    left = [p for p in psutil.process_iter() if _in_session(p.pid, running.pid)]
+    assert psutil.wait_procs(left, timeout=10)[1] == []
+    assert 0 < len(list(plays.iterdir())) < 400
+
+
+def _in_session(pid: int, session: int) -> bool:
+    try:
+        return os.getsid(pid) == session
+    except ProcessLookupError:
+        return False
