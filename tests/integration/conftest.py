@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,8 +63,7 @@ def _real_tenants(data: Path, folder: Path) -> list[dict[str, Any]]:
     history = data / "listening" / "spotify_extended" / "userA_2013-2024.zip"
     if not (logs.exists() and history.exists()):
         return []
-    with tarfile.open(logs) as archive:
-        archive.extractall(folder / "dend", filter="data")
+    shutil.unpack_archive(logs, folder / "dend")
     (folder / "user_a").mkdir()
     shutil.copyfile(history, folder / "user_a" / history.name)
     tenants = tenants_from_folder(folder, folder / "tenants.yaml")

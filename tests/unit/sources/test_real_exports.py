@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tarfile
+import shutil
 import zipfile
 from collections import Counter
 from datetime import UTC, datetime
@@ -20,8 +20,9 @@ from tests.landing import run
 def exports(real_data, tmp_path, make_settings):
     """A folder of two tenants' exports, its settings and its tenants."""
     folder = tmp_path / "exports"
-    with tarfile.open(real_data / "listening" / "dend_eventsim_open.tar.gz") as archive:
-        archive.extractall(folder / "Radio One", filter="data")
+    shutil.unpack_archive(
+        real_data / "listening" / "dend_eventsim_open.tar.gz", folder / "Radio One"
+    )
     history = real_data / "listening" / "spotify_extended" / "userA_2013-2024.zip"
     (folder / "user-a").mkdir()
     (folder / "user-a" / history.name).write_bytes(history.read_bytes())
