@@ -3,12 +3,14 @@
 A service runs in a folder of its own under `var/stack/run` (PostgreSQL in its
 data folder) and carries a mark in its environment; what it forks inherits
 both. Either is enough: some programs rewrite their title over their
-environment, others change folder.
+environment, others change folder. Airflow closes its workers to everybody but
+root; those are known by the session that the supervisor began.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,9 +26,10 @@ def ours(settings: Settings) -> list[psutil.Process]:
     """Every living process of this stack, its supervisor and all their children included."""
     homes = _homes(settings)
     mark = str(settings.var.resolve())
+    sessions = _sessions(settings)
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
-        if _is_ours(process, homes, mark):
+        if _is_ours(process, homes, mark) or _is_closed_worker(process, sessions):
             found[process.pid] = process
             with contextlib.suppress(psutil.Error):
                 found.update({p.pid: p for p in process.children(recursive=True)})
@@ -109,6 +112,34 @@ def _homes(settings: Settings) -> list[Path]:
     if record.exists():
         homes.append((var / record.read_text().strip()).resolve())
     return homes
+
+
+def remember_session(settings: Settings, session: int) -> None:
+    """Note a session that a supervisor began, until `forget_sessions`."""
+    with _record(settings).open("a") as file:
+        file.write(f"{session}\n")
+
+
+def forget_sessions(settings: Settings) -> None:
+    """All processes of the noted sessions have ended: others may get their numbers."""
+    _record(settings).unlink(missing_ok=True)
+
+
+def _record(settings: Settings) -> Path:
+    return settings.var / "stack" / "sessions"
+
+
+def _sessions(settings: Settings) -> set[int]:
+    record = _record(settings)
+    return {int(line) for line in record.read_text().split()} if record.exists() else set()
+
+
+def _is_closed_worker(process: psutil.Process, sessions: set[int]) -> bool:
+    """A worker of Airflow in one of our sessions, whose environment we may not read."""
+    with contextlib.suppress(psutil.Error, OSError):
+        if os.getsid(process.pid) in sessions and " ".join(process.cmdline()).startswith("airflow"):
+            return True
+    return False
 
 
 def _is_ours(process: psutil.Process, homes: list[Path], mark: str) -> bool:

@@ -19,7 +19,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from analytics.errors import StackError
 from analytics.settings import Settings
-from analytics.stack import launch
+from analytics.stack import launch, processes
 from analytics.stack.services import Service, run_folder
 
 LONGEST_SOCKET_PATH = 90  # the system's limit is about 104 characters, and supervisor adds its pid
@@ -135,6 +135,7 @@ stdout_logfile_backups=1
                 cwd=self.folder / "run", stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )  # fmt: skip
+        processes.remember_session(self._settings, daemon.pid)
         deadline = time.monotonic() + 30
         while not self.is_alive():
             if daemon.poll() is not None or time.monotonic() > deadline:
