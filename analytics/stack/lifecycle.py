@@ -80,7 +80,7 @@ def down(settings: Settings, progress: Progress | None = None) -> None:
         if still := processes.ours(settings):
             pids = ", ".join(str(p.pid) for p in still)
             raise StackError(f"these processes of the stack do not stop: {pids}")
-        processes.forget_sessions(settings)
+        processes.forget_session(settings)
         supervisor.socket.unlink(missing_ok=True)
         (supervisor.folder / "supervisord.pid").unlink(missing_ok=True)
         for name in states:
@@ -111,7 +111,7 @@ def _clear_leftovers(settings: Settings, supervisor: Supervisor) -> bool:
     ours = processes.ours(settings)
     if not supervisor.is_alive():
         processes.end(ours)
-        processes.forget_sessions(settings)
+        processes.forget_session(settings)
         shutil.rmtree(settings.spool, ignore_errors=True)  # of killed tasks; none lives now
         return False
     kept: set[int] = set()

@@ -26,10 +26,10 @@ def ours(settings: Settings) -> list[psutil.Process]:
     """Every living process of this stack, its supervisor and all their children included."""
     homes = _homes(settings)
     mark = str(settings.var.resolve())
-    sessions = _sessions(settings)
+    session = _session(settings)
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
-        if _is_ours(process, homes, mark) or _is_closed_worker(process, sessions):
+        if _is_ours(process, homes, mark) or _is_closed_worker(process, session):
             found[process.pid] = process
             with contextlib.suppress(psutil.Error):
                 found.update({p.pid: p for p in process.children(recursive=True)})
@@ -115,30 +115,29 @@ def _homes(settings: Settings) -> list[Path]:
 
 
 def remember_session(settings: Settings, session: int) -> None:
-    """Note a session that a supervisor began, until `forget_sessions`."""
-    with _record(settings).open("a") as file:
-        file.write(f"{session}\n")
+    """Note the session that the supervisor began, until `forget_session`."""
+    _record(settings).write_text(str(session))
 
 
-def forget_sessions(settings: Settings) -> None:
-    """All processes of the noted sessions have ended: others may get their numbers."""
+def forget_session(settings: Settings) -> None:
+    """All processes of the session have ended: others may get its number."""
     _record(settings).unlink(missing_ok=True)
 
 
 def _record(settings: Settings) -> Path:
-    return settings.var / "stack" / "sessions"
+    return settings.var / "stack" / "session"
 
 
-def _sessions(settings: Settings) -> set[int]:
+def _session(settings: Settings) -> int | None:
     record = _record(settings)
-    return {int(line) for line in record.read_text().split()} if record.exists() else set()
+    return int(record.read_text()) if record.exists() else None
 
 
-def _is_closed_worker(process: psutil.Process, sessions: set[int]) -> bool:
-    """A worker of Airflow in one of our sessions, whose environment we may not read."""
+def _is_closed_worker(process: psutil.Process, session: int | None) -> bool:
+    """A worker of Airflow in our session, whose environment we may not read."""
     with contextlib.suppress(psutil.Error, OSError):
-        if os.getsid(process.pid) in sessions and " ".join(process.cmdline()).startswith("airflow"):
-            return True
+        mine = os.getsid(process.pid) == session
+        return mine and " ".join(process.cmdline()).startswith("airflow")
     return False
 
 
