@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from rich.table import Table
@@ -11,6 +11,13 @@ from analytics import warehouse
 from analytics.lake import ledger
 from analytics.settings import Settings
 from analytics.tenants import registry
+
+
+class Retrained(NamedTuple):
+    """What came of the last drift: a few words, and where they leave it open, the reason."""
+
+    words: str
+    why: str = ""
 
 
 def outcomes(settings: Settings) -> list[dict[str, Any]]:
@@ -27,9 +34,9 @@ def outcome_table(settings: Settings) -> Table:
         table.add_column(name)
     reasons = []
     for row in outcomes(settings):
-        retrained, _, why = row["retrained"].partition(" (")
-        if why:
-            reasons.append(f"{row['tenant_id']}: {retrained}: {why.removesuffix(')')}")
+        retrained: Retrained = row["retrained"]
+        if retrained.why:
+            reasons.append(f"{row['tenant_id']}: {retrained.words}: {retrained.why}")
         table.add_row(
             row["tenant_id"],
             f"{row['plays_in']:,}",
@@ -38,7 +45,7 @@ def outcome_table(settings: Settings) -> Table:
             row["model"],
             row["metric"],
             row["drift"],
-            retrained,
+            retrained.words,
         )
     table.caption = "\n".join(reasons) or None  # a sentence in a cell would make it a tower
     return table
@@ -69,20 +76,20 @@ def _metric(champion: dict[str, Any] | None, trained: dict[str, Any] | None) -> 
     return trained["outcome"] if trained else "not trained"
 
 
-def _retrained(decisions: list[dict[str, Any]], trainings: list[dict[str, Any]]) -> str:
+def _retrained(decisions: list[dict[str, Any]], trainings: list[dict[str, Any]]) -> Retrained:
     """What came of the last drift that called for a training."""
     asked = [d["as_of_date"] for d in decisions if d["retrain"] and d["drifted"]]
     if not asked:
-        return "no"
+        return Retrained("no")
     answers = [t for t in trainings if t["as_of_date"] >= asked[-1]]
     if not answers:
-        return "asked for, not done yet"
+        return Retrained("asked for, not done yet")
     answer = answers[-1]
     if not answer["trained"]:
-        return f"yes, {answer['outcome']}"
+        return Retrained(f"yes, {answer['outcome']}")
     if answer["promoted"]:
-        return f"yes, promoted version {answer['version']}"
-    return f"yes, champion kept ({answer['outcome'].partition(': ')[2]})"
+        return Retrained(f"yes, promoted version {answer['version']}")
+    return Retrained("yes, champion kept", answer["outcome"].partition(": ")[2])
 
 
 def _rows(settings: Settings, tenant: str, relation: str) -> list[dict[str, Any]]:
