@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 
 from analytics.simulate.randomness import Streams
 from analytics.simulate.words import GENRES, TITLE_HEADS, TITLE_TAILS
@@ -67,24 +66,6 @@ class Catalogue:
         low, high = self._bounds[genre], self._bounds[genre + 1]
         place = np.searchsorted(self._cumulated, low + uniform * (high - low), side="right")
         return self._order[np.minimum(place, len(self._order) - 1)]
-
-    def frame(self, first: int, last: int) -> pl.DataFrame:
-        """The tracks at positions first to last, with a row each."""
-        part = slice(first, last)
-        artist = self.artist[part]
-        ids = np.arange(first + 1, last + 1)
-        return pl.DataFrame(
-            {
-                "track_id": ids,
-                "title": self.title[part],
-                "artist_id": artist + 1,
-                "artist_name": [self.artist_name(a) for a in artist],
-                "album": [f"{self.artist_name(a)} {1 + i % 3}" for i, a in enumerate(artist)],
-                "genre": [GENRES[g] for g in self.genre[part]],
-                "duration_ms": self.duration_ms[part],
-                "released_day": self.released[part],
-            }
-        )
 
     def artist_name(self, artist: int) -> str:
         head, tail = divmod(int(artist), len(TITLE_TAILS))

@@ -20,6 +20,7 @@ track are rendered once and reused, so a day costs a few concatenations.
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from functools import cache
 from itertools import product
@@ -34,6 +35,7 @@ from analytics.simulate.catalogue import Catalogue
 from analytics.simulate.files import whole
 from analytics.simulate.people import People
 from analytics.simulate.profiles import Profile
+from analytics.simulate.rows import Rows
 from analytics.simulate.words import (
     ACQUISITION,
     CUT_LINE,
@@ -134,74 +136,74 @@ class EventsimWriter:
     def write(self, day: date, arriving: Day) -> None:
         """Replace the day's file."""
         self._meet(arriving["listeners"])
-        plays = arriving["plays"].sort("at", maintain_order=True)
-        pages = arriving["app_events"].sort("at", maintain_order=True)
-        submitted = self._submitted(arriving["subscription_events"])
-        loose = pl.concat([submitted, self._profiles(arriving["listeners"])])
-        loose = loose.sort("at", maintain_order=True)
-        bounds = plays["at"].to_list()[LINES_AT_ONCE::LINES_AT_ONCE]
+        plays, pages = _by_time(arriving["plays"]), _by_time(arriving["app_events"])
+        loose = self._submitted(arriving["subscription_events"])
+        loose += self._profiles(arriving["listeners"])
+        loose.sort(key=lambda each: each[0])
+        instants = np.array([at for at, _ in loose], dtype=np.int64)
+        texts = pl.Series([line for _, line in loose], dtype=pl.String)
+        bounds = plays["at"][LINES_AT_ONCE::LINES_AT_ONCE]
         with whole(self.folder / f"{day}.jsonl") as half, half.open("wb") as file:
-            windows = [_cut(rows, bounds) for rows in (plays, pages, loose)]
-            for some_plays, some_pages, some_loose in zip(*windows, strict=True):
-                parts = [self._plays(some_plays), self._pages(some_pages), some_loose]
-                lines = pl.concat(parts).sort("at", maintain_order=True).select("line")
-                if lines.height:
-                    file.write(_bytes_of(lines["line"]))
+            windows = (_cut(at, bounds) for at in (plays["at"], pages["at"], instants))
+            for of_plays, of_pages, of_loose in zip(*windows, strict=True):
+                some_plays, some_pages = plays.at(of_plays), pages.at(of_pages)
+                at = np.concatenate([some_plays["at"], some_pages["at"], instants[of_loose]])
+                parts = [self._plays(some_plays), self._pages(some_pages), texts[of_loose]]
+                if len(at):
+                    file.write(_bytes_of(pl.concat(parts)[np.argsort(at, kind="stable")]))
 
     # ---------------------------------------------------------------- lines
 
-    def _plays(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _plays(self, rows: Rows) -> pl.Series:
         sizes = (len(PLANS), len(PLATFORMS), len(SOURCES), len(REASONS), 2, 2, 2)
         names = ("plan", "platform", "source", "reason", "skipped", "shuffle", "offline")
-        shape = np.ravel_multi_index(tuple(rows[n].cast(pl.Int64).to_numpy() for n in names), sizes)
-        frame = rows.select("at", "session", "item", "damage", "listened_ms").with_columns(
-            who=self.listeners.gather(rows["listener"]),
-            track=self.tracks.gather(rows["track"]),
-            shape=self.play_shapes.gather(shape),
-        )
-        line = pl.concat_str(
-            pl.lit('{"ts":'), "at", *_PLACE, "who", "track",
-            pl.lit(',"listenedMs":'), "listened_ms", "shape",
-        )  # fmt: skip
-        frame = frame.with_columns(line=line)
-        if (frame["damage"] != 0).any():
-            frame = frame.with_columns(line=_damaged())
-        return frame.select("at", "line")
+        shape = np.ravel_multi_index(tuple(rows[n].astype(np.int64) for n in names), sizes)
+        fields = rows.only("at", "session", "item", "listened_ms").frame()
+        lines = fields.select(
+            pl.concat_str(
+                pl.lit('{"ts":'), "at", *_PLACE,
+                self.listeners[rows["listener"]], self.tracks[rows["track"]],
+                pl.lit(',"listenedMs":'), "listened_ms", self.play_shapes[shape],
+            )
+        ).to_series()  # fmt: skip
+        broken = np.flatnonzero(rows["damage"])
+        told = [_damaged(lines[int(n)], int(rows["damage"][n])) for n in broken]
+        return lines.scatter(broken, told) if told else lines
 
-    def _pages(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _pages(self, rows: Rows) -> pl.Series:
         sizes = (len(PAGES), len(PLANS), len(PLATFORMS), 2)
         # An account that closed earlier in the day still has its old plan here.
-        codes = (rows["page"], rows["plan"].clip(0), rows["platform"], rows["refused"])
-        shape = np.ravel_multi_index(tuple(c.cast(pl.Int64).to_numpy() for c in codes), sizes)
-        frame = rows.select("at", "session", "item").with_columns(
-            who=self.listeners.gather(rows["listener"]), shape=self.page_shapes.gather(shape)
-        )
-        line = pl.concat_str(pl.lit('{"ts":'), "at", *_PLACE, "who", "shape")
-        return frame.select("at", line=line)
+        codes = (rows["page"], np.maximum(rows["plan"], 0), rows["platform"], rows["refused"])
+        shape = np.ravel_multi_index(tuple(c.astype(np.int64) for c in codes), sizes)
+        fields = rows.only("at", "session", "item").frame()
+        return fields.select(
+            pl.concat_str(
+                pl.lit('{"ts":'), "at", *_PLACE,
+                self.listeners[rows["listener"]], self.page_shapes[shape],
+            )
+        ).to_series()  # fmt: skip
 
-    def _submitted(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _submitted(self, rows: Rows) -> list[tuple[int, str]]:
         lines = []
-        for at, who, kind, old, new in rows.select(
-            "at", "listener", "kind", "plan_from", "plan_to"
-        ).iter_rows():
+        names = ("at", "listener", "kind", "plan_from", "plan_to")
+        for at, who, kind, old, new in zip(*(rows[n].tolist() for n in names), strict=True):
             shown = _page(
                 SUBMITTED[kind], max(old, new) if kind == 3 else new,
                 planFrom=None if old == GONE else PLANS[old],
                 planTo=None if new == GONE else PLANS[new],
             )  # fmt: skip
-            lines.append(self._loose(at, who, shown))
-        return pl.DataFrame({"at": rows["at"], "line": pl.Series(lines, dtype=pl.String)})
+            lines.append((at, self._loose(at, who, shown)))
+        return lines
 
-    def _profiles(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _profiles(self, rows: Rows) -> list[tuple[int, str]]:
         """Changed profiles; those of new accounts stand on their registration."""
-        new = (rows["at"] - pl.Series(self.people.signed_up_ms[rows["listener"].to_numpy()])) == 0
-        opening = rows["at"].to_numpy() % 86_400_000 < 1000
-        changed = rows.filter(~new & ~pl.Series(opening, dtype=pl.Boolean))
-        lines = [
-            self._loose(at, who, _page("Update Profile", max(int(self.people.plan[who]), 0)))
-            for at, who in changed.select("at", "listener").iter_rows()
+        new = rows["at"] == self.people.signed_up_ms[rows["listener"]]
+        opening = rows["at"] % 86_400_000 < 1000
+        changed = rows.at(~new & ~opening)
+        return [
+            (at, self._loose(at, who, _page("Update Profile", max(int(self.people.plan[who]), 0))))
+            for at, who in zip(changed["at"].tolist(), changed["listener"].tolist(), strict=True)
         ]
-        return pl.DataFrame({"at": changed["at"], "line": pl.Series(lines, dtype=pl.String)})
 
     def _loose(self, at: int, who: int, rest: str) -> str:
         """A line outside any listening session; its session is the second it happens in."""
@@ -211,10 +213,10 @@ class EventsimWriter:
 
     # ------------------------------------------------------------ fragments
 
-    def _meet(self, rows: pl.DataFrame) -> None:
+    def _meet(self, rows: Rows) -> None:
         """Render listeners and tracks that are new, and listeners that changed."""
         known, people = len(self._who), self.people
-        changed = rows.filter(pl.col("listener") < known)["listener"].to_list()
+        changed = [who for who in rows["listener"].tolist() if who < known]
         self._who += [self._listener(who) for who in range(known, len(people))]
         for who in changed:
             self._who[who] = self._listener(who)
@@ -250,10 +252,14 @@ class EventsimWriter:
         )
 
 
-def _cut(rows: pl.DataFrame, bounds: list[int]) -> list[pl.DataFrame]:
-    """The rows, sorted by time, in windows that end before each bound."""
-    ends = [*np.searchsorted(rows["at"].to_numpy(), bounds).tolist(), len(rows)]
-    return [rows[first:end] for first, end in zip([0, *ends[:-1]], ends, strict=True)]
+def _by_time(rows: Rows) -> Rows:
+    return rows.at(np.argsort(rows["at"], kind="stable"))
+
+
+def _cut(at: np.ndarray, bounds: np.ndarray) -> list[slice]:
+    """Where the sorted instants lie before each bound, and after the last."""
+    ends = [*np.searchsorted(at, bounds).tolist(), len(at)]
+    return [slice(first, end) for first, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _bytes_of(lines: pl.Series) -> pa.Buffer:
@@ -265,19 +271,17 @@ def _bytes_of(lines: pl.Series) -> pa.Buffer:
 _PLACE = (pl.lit(',"sessionId":'), pl.col("session"), pl.lit(',"itemInSession":'), pl.col("item"))
 
 
-def _damaged() -> pl.Expr:
-    """The lines with what went wrong on the way."""
-    line, damage = pl.col("line"), pl.col("damage")
-    return (
-        pl.when(damage == NEGATIVE)
-        .then(line.str.replace(r'"listenedMs":', '"listenedMs":-'))
-        .when(damage == NO_LISTENER)
-        .then(line.str.replace(r'"userId":"[0-9]+"', '"userId":null'))
-        .when(damage == FAR_FUTURE)
-        .then(line.str.replace(r'"ts":[0-9]+', f'"ts":{YEAR_2099_MS}'))
-        .when(damage == WRONG_TYPE)
-        .then(line.str.replace(r'"ts":[0-9]+', '"ts":"yesterday"'))
-        .when(damage == CUT_LINE)
-        .then(line.str.head(line.str.len_chars() // 2) + "\n")
-        .otherwise(line)
-    )
+def _damaged(line: str, damage: int) -> str:
+    """The line with what went wrong on the way."""
+    if damage == CUT_LINE:
+        return line[: len(line) // 2] + "\n"
+    found, instead = BROKEN[damage]
+    return re.sub(found, instead, line, count=1)
+
+
+BROKEN = {
+    NEGATIVE: (r'"listenedMs":', '"listenedMs":-'),
+    NO_LISTENER: (r'"userId":"[0-9]+"', '"userId":null'),
+    FAR_FUTURE: (r'"ts":[0-9]+', f'"ts":{YEAR_2099_MS}'),
+    WRONG_TYPE: (r'"ts":[0-9]+', '"ts":"yesterday"'),
+}

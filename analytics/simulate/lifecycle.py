@@ -7,12 +7,12 @@ is the time since the UTC midnight that opens the day.
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 
 from analytics.simulate.churn import TO_FREE, hazard
 from analytics.simulate.people import NEVER, People
 from analytics.simulate.profiles import Profile
 from analytics.simulate.randomness import Streams
+from analytics.simulate.rows import Rows, stacked
 from analytics.simulate.words import (
     CAMPAIGNS,
     CANCELLED,
@@ -22,8 +22,6 @@ from analytics.simulate.words import (
     FREE,
     GONE,
     PREMIUM,
-    REVIEW_BODIES,
-    TICKET_BODIES,
     TICKET_CATEGORIES,
     UPGRADED,
 )  # fmt: skip
@@ -46,7 +44,7 @@ EXPERIMENTS = (("trial_offer", 14, 1.5), ("new_player", 35, 1.0))
 
 def plan_changes(
     people: People, profile: Profile, streams: Streams, day: int
-) -> tuple[pl.DataFrame, np.ndarray]:
+) -> tuple[Rows, np.ndarray]:
     """Upgrades, downgrades and cancellations, and the ms at which accounts close."""
     draw = streams.on("plans", day)
     n, before = len(people), people.plan.copy()
@@ -77,9 +75,7 @@ def plan_changes(
     people.failed[starts] = 0
     closed = np.full(n, DAY_MS * 9)
     closed[changed[new == GONE]] = ms[changed[new == GONE]]
-    rows = pl.DataFrame(
-        {"listener": changed, "ms": ms[changed], "kind": kind, "plan_from": old, "plan_to": new}
-    )
+    rows = Rows(listener=changed, ms=ms[changed], kind=kind, plan_from=old, plan_to=new)
     return rows, closed
 
 
@@ -92,9 +88,8 @@ def upgrade_hazard(people: People) -> np.ndarray:
 
 
 def payments(
-    people: People, profile: Profile, streams: Streams, day: int, changes: pl.DataFrame,
-    complaints: pl.DataFrame,
-) -> tuple[pl.DataFrame, np.ndarray]:  # fmt: skip
+    people: People, profile: Profile, streams: Streams, day: int, changes: Rows, complaints: Rows
+) -> tuple[Rows, np.ndarray]:
     """Charges and refunds, and the listeners whose charge failed."""
     draw = streams.on("payments", day)
     n = len(people)
@@ -112,26 +107,23 @@ def payments(
     people.satisfaction[failed] -= 0.12
 
     ms = draw.integers(3_600_000, 20_000_000, n)
-    upgraded = changes.filter(pl.col("kind") == UPGRADED)
-    ms[upgraded["listener"].to_numpy()] = upgraded["ms"].to_numpy() + 20_000
-    billing = complaints.filter(pl.col("category") == TICKET_CATEGORIES.index("billing"))
-    asked = billing["listener"].to_numpy()
+    upgraded = changes.at(changes["kind"] == UPGRADED)
+    ms[upgraded["listener"]] = upgraded["ms"] + 20_000
+    asked = complaints["listener"][complaints["category"] == TICKET_CATEGORIES.index("billing")]
     refunded = asked[(draw.random(len(asked)) < 0.4) & people.paying[asked]]
     later = np.full(len(refunded), DAY_MS - 30_000)
     who = np.concatenate([charged, refunded])
-    rows = pl.DataFrame(
-        {
-            "listener": who,
-            "ms": np.concatenate([ms[charged], later]),
-            "amount_minor": price[people.plan[who]],
-            "refund": np.concatenate([charged * 0, refunded * 0 + 1]).astype(bool),
-            "plan": people.plan[who],
-        }
+    rows = Rows(
+        listener=who,
+        ms=np.concatenate([ms[charged], later]),
+        amount_minor=price[people.plan[who]],
+        refund=np.arange(len(who)) >= len(charged),
+        plan=people.plan[who],
     )
     return rows, failed
 
 
-def touchpoints(people: People, streams: Streams, day: int, season: int) -> pl.DataFrame:
+def touchpoints(people: People, streams: Streams, day: int, season: int) -> Rows:
     """Adverts that reached listeners; they raise the chance to upgrade for a while."""
     draw = streams.on("touchpoints", day)
     people.advertised = people.advertised * TOUCH_FADES
@@ -140,18 +132,16 @@ def touchpoints(people: People, streams: Streams, day: int, season: int) -> pl.D
     people.advertised += hit
     listener, channel = np.nonzero(hit)
     n = len(listener)
-    return pl.DataFrame(
-        {
-            "listener": listener,
-            "ms": draw.integers(21_600_000, DAY_MS - 3_600_000, n),
-            "channel": channel,
-            "campaign": np.full(n, season % len(CAMPAIGNS)),
-            "cost_micros": (COST_MICROS[channel] * draw.lognormal(0, 0.25, n)).astype(np.int64),
-        }
+    return Rows(
+        listener=listener,
+        ms=draw.integers(21_600_000, DAY_MS - 3_600_000, n),
+        channel=channel,
+        campaign=np.full(n, season % len(CAMPAIGNS)),
+        cost_micros=(COST_MICROS[channel] * draw.lognormal(0, 0.25, n)).astype(np.int64),
     )
 
 
-def exposures(people: People, streams: Streams, day: int, begins: np.ndarray) -> pl.DataFrame:
+def exposures(people: People, streams: Streams, day: int, begins: np.ndarray) -> Rows:
     """First sights of an experiment by listeners active today; `begins` is -1 for the others."""
     draw = streams.on("exposures", day)
     parts = []
@@ -163,19 +153,17 @@ def exposures(people: People, streams: Streams, day: int, begins: np.ndarray) ->
         new = np.flatnonzero(wanted)
         people.variant[new, place] = side[new]
         parts.append(
-            pl.DataFrame(
-                {
-                    "listener": new,
-                    "ms": np.minimum(begins[new] + 900, DAY_MS - 1),
-                    "experiment": np.full(len(new), place),
-                    "variant": side[new],
-                }
+            Rows(
+                listener=new,
+                ms=np.minimum(begins[new] + 900, DAY_MS - 1),
+                experiment=np.full(len(new), place),
+                variant=side[new],
             )
         )
-    return pl.concat(parts)
+    return stacked(parts)
 
 
-def tickets(people: People, streams: Streams, day: int, drifting: bool) -> pl.DataFrame:
+def tickets(people: People, streams: Streams, day: int, drifting: bool) -> Rows:
     """Tickets opened today, with the day and ms at which they will be resolved."""
     draw = streams.on("tickets", day)
     n = len(people)
@@ -189,46 +177,28 @@ def tickets(people: People, streams: Streams, day: int, drifting: bool) -> pl.Da
     mood = people.satisfaction[who] + draw.normal(0, 0.8, k)
     people.complained[who] += 1
     people.satisfaction[who] -= 0.15
-    rows = pl.DataFrame(
-        {
-            "listener": who,
-            "ms": draw.integers(21_600_000, DAY_MS - 7_200_000, k),
-            "category": category,
-            "text": draw.integers(0, 4, k),
-            "resolves_day": day + draw.choice(4, k, p=[0.4, 0.3, 0.2, 0.1]),
-            "resolves_ms": draw.integers(DAY_MS - 7_000_000, DAY_MS - 1000, k),
-            "satisfaction": np.clip(np.round(3.2 + 0.9 * mood), 1, 5).astype(np.int64),
-        }
+    return Rows(
+        listener=who,
+        ms=draw.integers(21_600_000, DAY_MS - 7_200_000, k),
+        category=category,
+        text=draw.integers(0, 4, k),
+        resolves_day=day + draw.choice(4, k, p=[0.4, 0.3, 0.2, 0.1]),
+        resolves_ms=draw.integers(DAY_MS - 7_000_000, DAY_MS - 1000, k),
+        satisfaction=np.clip(np.round(3.2 + 0.9 * mood), 1, 5).astype(np.int64),
     )
-    return rows.with_columns(
-        body=pl.Series(
-            [
-                TICKET_BODIES[TICKET_CATEGORIES[c]][t]
-                for c, t in rows.select("category", "text").rows()
-            ],
-            dtype=pl.String,
-        )
-    ).drop("text")
 
 
-def reviews(played: pl.DataFrame, streams: Streams, day: int) -> pl.DataFrame:
+def reviews(played: Rows, streams: Streams, day: int) -> Rows:
     """Stars and words for a few of the day's plays."""
     draw = streams.on("reviews", day)
-    human = played.filter(pl.col("starts") < DAY_MS - 600_000)
-    some = human.filter(pl.Series(draw.random(len(human)) < 0.0025, dtype=pl.Boolean))
+    finished = np.flatnonzero(played["starts"] < DAY_MS - 600_000)
+    some = played.at(finished[draw.random(len(finished)) < 0.0025])
     n = len(some)
-    feeling = 3.4 + 0.55 * some["liking"].to_numpy() + draw.normal(0, 0.8, n)
-    stars = np.clip(np.round(feeling), 1, 5).astype(np.int64)
-    words = draw.integers(0, 3, n)
-    return pl.DataFrame(
-        {
-            "listener": some["listener"],
-            "track": some["track"],
-            "ms": np.minimum(some["starts"].to_numpy() + 300_000, DAY_MS - 1000),
-            "stars": stars,
-            "body": pl.Series(
-                [REVIEW_BODIES[s - 1][w] for s, w in zip(stars, words, strict=True)],
-                dtype=pl.String,
-            ),
-        }
+    feeling = 3.4 + 0.55 * some["liking"] + draw.normal(0, 0.8, n)
+    return Rows(
+        listener=some["listener"],
+        track=some["track"],
+        ms=np.minimum(some["starts"] + 300_000, DAY_MS - 1000),
+        stars=np.clip(np.round(feeling), 1, 5).astype(np.int64),
+        text=draw.integers(0, 3, n),
     )

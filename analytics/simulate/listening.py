@@ -10,12 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import polars as pl
 
 from analytics.simulate.catalogue import Catalogue
 from analytics.simulate.people import FAVOURITES, People
 from analytics.simulate.profiles import Profile
 from analytics.simulate.randomness import Streams
+from analytics.simulate.rows import Rows
 from analytics.simulate.words import (
     ANDROID,
     BACKBTN,
@@ -72,7 +72,7 @@ def activity(people: People, profile: Profile, day: date, drifting: bool) -> np.
 def sessions(
     people: People, profile: Profile, streams: Streams, number: int, day: date, drifting: bool,
     mimicry: float,
-) -> pl.DataFrame:  # fmt: skip
+) -> Rows:  # fmt: skip
     """The sessions that begin on the day, a row each, ordered by listener and time."""
     draw = streams.on("sessions", number)
     chance = activity(people, profile, day, drifting)
@@ -107,34 +107,30 @@ def sessions(
     source = np.minimum(source, len(SOURCE_SHARE) - 1)
     source = np.where(bot, 0, source)
     carried = (people.plan[listener] > FREE) & (platform <= ANDROID) & ~bot
-    return pl.DataFrame(
-        {
-            "listener": listener,
-            "begins": utc.astype(np.int64),
-            "plays": plays,
-            "platform": platform,
-            "source": source,
-            "shuffle": draw.random(n) < SHUFFLE_BY_SOURCE[source],
-            "offline": carried & (draw.random(n) < people.offline_share[listener]),
-            "genre": _a_genre(people, listener, draw.random(n)),
-            "bot": bot,
-            "plan": people.plan[listener],
-        }
+    return Rows(
+        listener=listener,
+        begins=utc.astype(np.int64),
+        plays=plays,
+        platform=platform,
+        source=source,
+        shuffle=draw.random(n) < SHUFFLE_BY_SOURCE[source],
+        offline=carried & (draw.random(n) < people.offline_share[listener]),
+        genre=_a_genre(people, listener, draw.random(n)),
+        bot=bot,
+        plan=people.plan[listener],
     )
 
 
 def plays(
-    opened: pl.DataFrame, people: People, catalogue: Catalogue, streams: Streams, number: int,
+    opened: Rows, people: People, catalogue: Catalogue, streams: Streams, number: int,
     drifting: bool,
-) -> pl.DataFrame:  # fmt: skip
+) -> Rows:  # fmt: skip
     """The plays of the day's sessions in order, with `starts`, `listened_ms` and `liking`."""
     draw = streams.on("plays", number)
-    count = opened["plays"].to_numpy()
+    count = opened["plays"]
     session = np.repeat(np.arange(len(opened)), count)
     item = np.arange(len(session)) - np.repeat(np.cumsum(count) - count, count)
-    of = {
-        c: opened[c].to_numpy()[session] for c in ("listener", "source", "genre", "bot", "shuffle")
-    }
+    of = opened.only("listener", "source", "genre", "bot", "shuffle", "begins").at(session)
     listener, source, bot = of["listener"], of["source"], of["bot"]
     n = len(session)
 
@@ -165,23 +161,21 @@ def plays(
     length = listened + pause
     before = np.cumsum(length) - length
     first = np.repeat(np.cumsum(count) - count, count)
-    starts = opened["begins"].to_numpy()[session] + 1500 + before - before[first] if n else before
+    starts = of["begins"] + 1500 + before - before[first] if n else before
     last = item == np.repeat(count, count) - 1
     reason = np.where(skipped, np.where(u < 0.12, BACKBTN, FWDBTN), TRACKDONE)
     reason = np.where(last & ~skipped & (part < 1), ENDPLAY, reason)
-    return pl.DataFrame(
-        {
-            "session": session,
-            "item": item,
-            "listener": listener,
-            "track": track,
-            "starts": starts,
-            "listened_ms": listened,
-            "skipped": skipped,
-            "reason": reason,
-            "liking": liking + 0.5 * mood,
-            "last": last,
-        }
+    return Rows(
+        session=session,
+        item=item,
+        listener=listener,
+        track=track,
+        starts=starts,
+        listened_ms=listened,
+        skipped=skipped,
+        reason=reason,
+        liking=liking + 0.5 * mood,
+        last=last,
     )
 
 

@@ -15,8 +15,8 @@ import psycopg
 from psycopg import sql
 
 from analytics.errors import StackError
+from analytics.simulate.canonical import Spelt
 from analytics.simulate.layout import CURSOR, POSTGRES, relation
-from analytics.simulate.world import Day
 
 DAYS_A_TRANSACTION = 10
 TYPES = {
@@ -51,17 +51,20 @@ class OperationalWriter:
         self.known = False
         self.pending = 0
 
-    def write(self, day: date, spelt: Day) -> None:
+    def write(self, day: date, spelt: Spelt) -> None:
         """Replace the rows that were recorded on the day."""
+        frames = {
+            table: pl.DataFrame(
+                {theirs: spelt[table][name] for name, theirs in columns.items()}
+                | {CURSOR: spelt[table]["arrived"]}
+            )
+            for table, columns in POSTGRES.items()
+        }
         if not self.known:
-            self._create(spelt)
+            self._create(frames)
             self.known = True
         opens = datetime.combine(day, time(), tzinfo=UTC)
-        for table, columns in POSTGRES.items():
-            frame = spelt[table].select(
-                *(pl.col(name).alias(theirs) for name, theirs in columns.items()),
-                pl.col("arrived").alias(CURSOR),
-            )
+        for table, frame in frames.items():
             name = sql.Identifier(*relation(table).split("."))
             self.connection.execute(
                 sql.SQL("DELETE FROM {} WHERE {} >= %s AND {} < %s").format(
@@ -87,18 +90,15 @@ class OperationalWriter:
             self.connection.commit()
         self.connection.close()
 
-    def _create(self, spelt: Day) -> None:
+    def _create(self, frames: dict[str, pl.DataFrame]) -> None:
         """Make the tables that are missing; an index on the cursor finds a day's rows."""
         self.connection.execute("CREATE SCHEMA IF NOT EXISTS app")
-        for table, columns in POSTGRES.items():
-            schema = spelt[table].schema
+        for table, frame in frames.items():
             fields = [
-                sql.SQL("{} {}").format(
-                    sql.Identifier(theirs), sql.SQL(TYPES[schema[name].base_type()])
-                )
-                for name, theirs in columns.items()
+                sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(TYPES[kind.base_type()]))
+                + sql.SQL(" NOT NULL" if name == CURSOR else "")
+                for name, kind in frame.schema.items()
             ]
-            fields.append(sql.SQL("{} timestamptz NOT NULL").format(sql.Identifier(CURSOR)))
             schema_name, plain = relation(table).split(".")
             self.connection.execute(
                 sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(

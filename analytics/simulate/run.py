@@ -19,7 +19,7 @@ from analytics.simulate.canonical import spelt
 from analytics.simulate.config import SimulationConfig
 from analytics.simulate.delivery import Delivery
 from analytics.simulate.eventsim import EventsimWriter
-from analytics.simulate.layout import CSV, PARQUET, POSTGRES, Layout
+from analytics.simulate.layout import CSV, PARQUET, POSTGRES
 from analytics.simulate.operational import OperationalWriter
 from analytics.simulate.profiles import Profile
 from analytics.simulate.side_by_side import Progress, side_by_side
@@ -115,13 +115,13 @@ def _one_tenant(
 def _handover(profile: Profile, world: World, folder: Path, dsn: str | None) -> Iterator[Handover]:
     """How this tenant's systems give their data away."""
     if profile.writes == "parquet":
-        yield lambda day, rows: drops.write_parquet(folder, day, _spelt(world, rows, PARQUET))
+        yield lambda day, rows: drops.write_parquet(folder, day, spelt(rows, world, PARQUET))
     elif profile.writes == "eventsim":
         lines = EventsimWriter(folder, profile, world.people, world.catalogue)
 
         def hand_over(day: date, rows: Day) -> None:
             lines.write(day, rows)
-            drops.write_csv(folder, day, _spelt(world, rows, CSV))
+            drops.write_csv(folder, day, spelt(rows, world, CSV))
 
         yield hand_over
     else:
@@ -130,11 +130,7 @@ def _handover(profile: Profile, world: World, folder: Path, dsn: str | None) -> 
         database = OperationalWriter(dsn, profile.id)
         whole_run = False
         try:
-            yield lambda day, rows: database.write(day, _spelt(world, rows, POSTGRES))
+            yield lambda day, rows: database.write(day, spelt(rows, world, POSTGRES))
             whole_run = True
         finally:
             database.close(keep=whole_run)
-
-
-def _spelt(world: World, rows: Day, layout: Layout) -> Day:
-    return spelt(rows, world.people, world.profile, world.config.start, layout)

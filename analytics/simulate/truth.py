@@ -12,13 +12,16 @@ import json
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from analytics.simulate.canonical import words
 from analytics.simulate.churn import HORIZON_DAYS, auc
 from analytics.simulate.delivery import counts
 from analytics.simulate.files import whole
 from analytics.simulate.lifecycle import COST_MICROS, EXPERIMENTS, REACH, TOUCH_EFFECT
-from analytics.simulate.words import CHANNELS, DAMAGES, FREE, GENRES
+from analytics.simulate.rows import Rows, stacked
+from analytics.simulate.words import CHANNELS, DAMAGES, FREE, GENRES, NO_DAMAGE
 from analytics.simulate.world import Day, World
 
 
@@ -27,50 +30,43 @@ class Truth:
 
     def __init__(self, folder: Path, world: World) -> None:
         self.folder, self.world = folder, world
-        self.left: list[pl.DataFrame] = []
-        self.counts: list[pl.DataFrame] = []
-        self.damaged: list[pl.DataFrame] = []
+        self.left: list[Rows] = []
+        self.counts: list[dict[str, object]] = []
+        self.damaged: list[Rows] = []
 
     def midnight(self) -> None:
         """Before a day is lived: what the oracle says, on Mondays."""
-        said = self.world.oracle()
+        said, today = self.world.oracle(), self.world.date
         if said is not None:
-            said = said.select(
-                pl.col("listener").add(1).alias("listener_id"), pl.exclude("listener")
-            )
-            self._write(f"hazards/{self.world.date}", said)
+            who = Rows(listener_id=said["listener"] + 1).plus(as_of_date=np.datetime64(today))
+            self._write(f"hazards/{today}", who.plus(**said.without("listener").columns).frame())
 
     def day(self, day: date, happened: Day, arriving: Day) -> None:
         """After it: who left, what was handed over, what broke."""
         events = happened["subscription_events"]
-        self.left.append(
-            events.filter((pl.col("plan_from") > FREE) & (pl.col("plan_to") <= FREE)).select(
-                listener_id=pl.col("listener") + 1,
-                left_on=pl.lit(day),
-                closed=pl.col("plan_to") < FREE,
-            )
-        )
-        self.counts.append(counts(arriving, day))
-        broken = arriving["plays"].filter(pl.col("damage") != 0)
-        self.damaged.append(
-            broken.select(
-                arrived_on=pl.lit(day),
-                play_id="number",
-                listener_id=pl.col("listener") + 1,
-                started_ms="at",
-                damage=pl.col("damage").replace_strict(
-                    dict(enumerate(DAMAGES)), return_dtype=pl.String
-                ),
-            )
-        )
+        left = events.at((events["plan_from"] > FREE) & (events["plan_to"] <= FREE))
+        self.left.append(left.only("listener", "plan_to").plus(day=np.datetime64(day)))
+        self.counts += counts(arriving, day)
+        plays = arriving["plays"].only("number", "listener", "at", "damage")
+        self.damaged.append(plays.at(plays["damage"] != NO_DAMAGE).plus(day=np.datetime64(day)))
 
     def close(self) -> dict[str, float | int | None]:
         """Write the rest; returns the oracle's AUC and what it was judged on."""
         world, people = self.world, self.world.people
-        left = pl.concat(self.left)
+        left = stacked(self.left).frame().select(
+            listener_id=pl.col("listener") + 1, left_on="day", closed=pl.col("plan_to") < FREE
+        )  # fmt: skip
         self._write("churn", left)
-        self._write("counts", pl.concat(self.counts))
-        self._write("damaged", pl.concat(self.damaged))
+        self._write("counts", pl.DataFrame(self.counts))
+        broken = stacked(self.damaged)
+        damaged = broken.frame().select(
+            arrived_on="day",
+            play_id="number",
+            listener_id=pl.col("listener") + 1,
+            started_ms="at",
+            damage=words(broken["damage"], DAMAGES),
+        )
+        self._write("damaged", damaged)
         tastes = {f"taste_{g}": people.taste[:, k] for k, g in enumerate(GENRES)}
         self._write(
             "listeners",

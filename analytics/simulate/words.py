@@ -53,36 +53,46 @@ TITLE_TAILS = (
 )  # fmt: skip
 
 TICKET_CATEGORIES = ("billing", "playback", "account", "catalogue")
-TICKET_BODIES = {
-    "billing": (
-        "I was charged twice this month, please refund one of the payments.",
-        "My card was declined although there is money on it.",
-        "The price went up and nobody told me.",
-        "Where can I download my invoice?",
-    ),
-    "playback": (
-        "The app stops after every second song since the last update.",
-        "Offline songs disappear again and again.",
-        "Shuffle plays the same ten tracks all day.",
-        "Sound stutters on my speaker.",
-    ),
-    "account": (
-        "I cannot log in on my new phone.",
-        "How do I move my playlists to another account?",
-        "Somebody else listens with my account.",
-        "Please tell me how to cancel my plan.",
-    ),
-    "catalogue": (
-        "Half of my favourite album is greyed out.",
-        "The lyrics of this track are wrong.",
-        "When will the new record be here?",
-        "Two artists with one name are mixed up.",
-    ),
-}
+# TICKET_TEXTS to a category, in the order of the categories.
+TICKET_TEXTS = 4
+TICKET_BODIES = (
+    # billing
+    "I was charged twice this month, please refund one of the payments.",
+    "My card was declined although there is money on it.",
+    "The price went up and nobody told me.",
+    "Where can I download my invoice?",
+    # playback
+    "The app stops after every second song since the last update.",
+    "Offline songs disappear again and again.",
+    "Shuffle plays the same ten tracks all day.",
+    "Sound stutters on my speaker.",
+    # account
+    "I cannot log in on my new phone.",
+    "How do I move my playlists to another account?",
+    "Somebody else listens with my account.",
+    "Please tell me how to cancel my plan.",
+    # catalogue
+    "Half of my favourite album is greyed out.",
+    "The lyrics of this track are wrong.",
+    "When will the new record be here?",
+    "Two artists with one name are mixed up.",
+)
+# REVIEW_TEXTS to a number of stars, the fewest first.
+REVIEW_TEXTS = 3
 REVIEW_BODIES = (
-    ("Terrible, I skipped after ten seconds.", "Awful mix, hurts my ears.", "Not for me at all."),
-    ("Rather dull.", "Sounds like everything else.", "Expected more of this artist."),
-    ("It is okay.", "Nice in the background.", "Some good moments, some filler."),
-    ("Really good, on repeat this week.", "Great hook.", "Lovely voice and a warm sound."),
-    ("A masterpiece!", "Best track of the year, love it.", "Perfect from the first second."),
+    "Terrible, I skipped after ten seconds.",
+    "Awful mix, hurts my ears.",
+    "Not for me at all.",
+    "Rather dull.",
+    "Sounds like everything else.",
+    "Expected more of this artist.",
+    "It is okay.",
+    "Nice in the background.",
+    "Some good moments, some filler.",
+    "Really good, on repeat this week.",
+    "Great hook.",
+    "Lovely voice and a warm sound.",
+    "A masterpiece!",
+    "Best track of the year, love it.",
+    "Perfect from the first second.",
 )

@@ -1,6 +1,6 @@
 """One tenant's service, a day at a time: what happened, in codes and positions.
 
-`World.step()` moves on by a day and returns a frame per table. Rows carry the
+`World.step()` moves on by a day and returns the rows of each table. They carry the
 listener's and track's position (id minus one), codes of `words` and `at`, UTC
 milliseconds. Writers turn them into what a real system would hand over.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-import polars as pl
 
 from analytics.simulate import app, churn, lifecycle, listening
 from analytics.simulate.catalogue import Catalogue
@@ -18,10 +17,11 @@ from analytics.simulate.config import SimulationConfig
 from analytics.simulate.people import People, newcomers
 from analytics.simulate.profiles import Profile
 from analytics.simulate.randomness import Streams
+from analytics.simulate.rows import Rows, stacked
 from analytics.simulate.words import ERROR, GONE, SIGN_UP
 
 DAY_MS = 86_400_000
-Day = dict[str, pl.DataFrame]
+Day = dict[str, Rows]
 
 
 class World:
@@ -55,46 +55,41 @@ class World:
         since = self.config.drift.get(self.profile.id)
         return since is not None and self.date >= since
 
-    def oracle(self) -> pl.DataFrame | None:
+    def oracle(self) -> Rows | None:
         """What the oracle says this midnight about every payer; Mondays only."""
         if self.date.weekday() != 0:
             return None
         payers = np.flatnonzero(self.people.paying)
         people, base = self.people, self.profile.churn
-        return pl.DataFrame(
-            {
-                "listener": payers,
-                "as_of_date": pl.repeat(self.date, len(payers), eager=True),
-                "daily_hazard": churn.hazard(people, base, self.day)[payers],
-                "churn_probability": churn.oracle(people, base, self.day)[payers],
-                "satisfaction": people.satisfaction[payers],
-            }
+        return Rows(
+            listener=payers,
+            daily_hazard=churn.hazard(people, base, self.day)[payers],
+            churn_probability=churn.oracle(people, base, self.day)[payers],
+            satisfaction=people.satisfaction[payers],
         )
 
     def step(self) -> Day:
-        """Live the day: a frame per table, in the order of the ids given out."""
+        """Live the day: the rows of each table, in the order of the ids given out."""
         day, people, streams = self.day, self.people, self.streams
         known_tracks = len(self.catalogue.title) if day else 0
         self.catalogue.release(day)
-        fresh = self.catalogue.frame(known_tracks, len(self.catalogue.title))
-        happened: Day = {"tracks": fresh.with_columns(at=self.midnight_ms)}
+        fresh = Rows(track=np.arange(known_tracks, len(self.catalogue.title)))
+        happened: Day = {"tracks": fresh.plus(at=self.midnight_ms)}
         happened["listeners"], opening = self._join()
         happened |= self._listen()
 
         begins = np.full(len(people), -1)
         opened = happened.pop("sessions")
-        order = opened["listener"].to_numpy()[::-1]
-        begins[order] = opened["begins"].to_numpy()[::-1]
+        begins[opened["listener"][::-1]] = opened["begins"][::-1]  # the first of each
         complaints = lifecycle.tickets(people, streams, day, self.drifting)
         changes, closed = lifecycle.plan_changes(people, self.profile, streams, day)
         money, failed = lifecycle.payments(people, self.profile, streams, day, changes, complaints)
-        events = pl.concat([opening, changes])
+        events = stacked([opening, changes])
         happened["subscription_events"] = self._dated("subscription_events", events)
         happened["payments"] = self._dated("payments", money)
-        happened["tickets"] = self._dated("tickets", complaints).with_columns(
-            resolved_at=self.midnight_ms
-            + (pl.col("resolves_day") - day) * DAY_MS
-            + pl.col("resolves_ms")
+        wait_ms = (complaints["resolves_day"] - day) * DAY_MS + complaints["resolves_ms"]
+        happened["tickets"] = self._dated("tickets", complaints).plus(
+            resolved_at=self.midnight_ms + wait_ms
         )
         reviews = lifecycle.reviews(happened.pop("played"), streams, day)
         happened["reviews"] = self._dated("reviews", reviews)
@@ -105,9 +100,8 @@ class World:
         happened["app_events"] = self._with_refusals(happened["app_events"], failed)
         for table in ("plays", "app_events"):
             rows = happened[table]
-            shut = closed[rows["listener"].to_numpy()] + self.midnight_ms
-            kept = rows.filter(pl.Series(rows["at"].to_numpy() < shut, dtype=pl.Boolean))
-            happened[table] = self._numbered(table, kept)
+            shut = closed[rows["listener"]] + self.midnight_ms
+            happened[table] = self._numbered(table, rows.at(rows["at"] < shut))
         churn.evolve(people, streams.on("evolve", day), self.drifting)
         self.plays_lived += len(happened["plays"])
         self.day += 1
@@ -115,7 +109,7 @@ class World:
 
     # ------------------------------------------------------------ parts of a day
 
-    def _join(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _join(self) -> tuple[Rows, Rows]:
         """New accounts: their rows for `listeners` and their sign-up events.
 
         The first day opens the books: one sign-up event per account that exists.
@@ -132,26 +126,21 @@ class World:
         joined = np.arange(first, len(people))
         at_opening = people.signed_up_day[joined] < 0
         ms = np.where(at_opening, joined % 1000, people.signed_up_ms[joined] - self.midnight_ms)
-        events = pl.DataFrame(
-            {
-                "listener": joined,
-                "ms": ms,
-                "kind": np.full(len(joined), SIGN_UP),
-                "plan_from": np.full(len(joined), GONE),
-                "plan_to": people.plan[joined],
-            }
+        events = Rows(
+            listener=joined,
+            ms=ms,
+            kind=np.full(len(joined), SIGN_UP),
+            plan_from=np.full(len(joined), GONE),
+            plan_to=people.plan[joined],
         )
         # A few known listeners complete their profile.
         asked = np.flatnonzero(draw.random(first) < 0.001)
         people.birth_year[asked] = draw.integers(1955, 2008, len(asked))
         people.gender[asked] = np.maximum(people.gender[asked], 0)
-        rows = pl.concat(
-            [
-                pl.DataFrame({"listener": joined, "at": self.midnight_ms + ms}),
-                pl.DataFrame(
-                    {"listener": asked, "at": self.midnight_ms + 43_200_000 + asked % 997}
-                ),
-            ]
+        changed = 43_200_000 + asked % 997
+        rows = Rows(
+            listener=np.concatenate([joined, asked]),
+            at=self.midnight_ms + np.concatenate([ms, changed]),
         )
         return rows, events
 
@@ -163,63 +152,50 @@ class World:
         played = listening.plays(opened, people, self.catalogue, streams, day, self.drifting)
         pages = app.pages(opened, played, people, streams, day, self.drifting)
         first = self._take("sessions", len(opened))
-        facts = opened.select("listener", "platform", "source", "shuffle", "offline", "plan")
-        in_session = {
-            name: rows.with_columns(at=pl.col("starts") + self.midnight_ms)
-            for name, rows in (("plays", played.drop("listener")), ("pages", pages))
-        }
-        plays = (
-            in_session["plays"]
-            .hstack(facts[played["session"]])
-            .with_columns(
-                session=pl.col("session") + first,
-                item=2 * pl.col("item") + 1,
-                track_ms=self.catalogue.duration_ms[played["track"]],
-            )
+        listened = _of_session(opened, played, "source", "shuffle", "offline")
+        plays = listened.without("starts", "liking", "last").plus(
+            session=played["session"] + first,
+            item=2 * played["item"] + 1,
+            at=played["starts"] + self.midnight_ms,
+            track_ms=self.catalogue.duration_ms[played["track"]],
         )
-        events = in_session["pages"].hstack(
-            facts.select("listener", "platform", "plan")[pages["session"]]
-        )
-        return {
-            "sessions": opened,
-            "played": played.filter(~opened["bot"][played["session"]]),
-            "plays": plays.drop("starts", "liking", "last"),
-            "app_events": events.with_columns(
-                session=pl.col("session") + first, refused=pl.lit(False)
-            ).drop("starts"),
-        }
+        events = _of_session(opened, pages).without("starts").plus(
+            session=pages["session"] + first, at=pages["starts"] + self.midnight_ms, refused=False
+        )  # fmt: skip
+        by_people = played.at(~opened["bot"][played["session"]])
+        return {"sessions": opened, "played": by_people, "plays": plays, "app_events": events}
 
-    def _with_refusals(self, events: pl.DataFrame, failed: np.ndarray) -> pl.DataFrame:
+    def _with_refusals(self, events: Rows, failed: np.ndarray) -> Rows:
         """The app's events, and an Error page for every failed charge."""
         n = len(failed)
         first = self._take("sessions", n)
-        refusals = pl.DataFrame(
-            {
-                "session": first + np.arange(n),
-                "item": np.zeros(n, dtype=np.int64),
-                "page": np.full(n, ERROR),
-                "at": self.midnight_ms + 20_000_000 + failed % 3_600_000,
-                "listener": failed,
-                "platform": self.people.platform[failed],
-                "plan": self.people.plan[failed],
-                "refused": np.ones(n, dtype=bool),
-            }
+        refusals = Rows(
+            session=first + np.arange(n),
+            item=np.zeros(n, dtype=np.int64),
+            page=np.full(n, ERROR),
+            at=self.midnight_ms + 20_000_000 + failed % 3_600_000,
+            listener=failed,
+            platform=self.people.platform[failed],
+            plan=self.people.plan[failed],
+            refused=np.ones(n, dtype=bool),
         )
-        return pl.concat([events, refusals.select(events.columns)])
+        return stacked([events, refusals])
 
-    def _dated(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
-        at = (pl.col("ms") + self.midnight_ms).alias("at")
-        return rows.select(pl.exclude("ms"), at, self._fresh_numbers(table, len(rows)))
+    def _dated(self, table: str, rows: Rows) -> Rows:
+        return self._numbered(table, rows.without("ms").plus(at=rows["ms"] + self.midnight_ms))
 
-    def _numbered(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.with_columns(self._fresh_numbers(table, len(rows)))
-
-    def _fresh_numbers(self, table: str, n: int) -> pl.Series:
-        first = self._take(table, n)
-        return pl.Series("number", np.arange(first, first + n))
+    def _numbered(self, table: str, rows: Rows) -> Rows:
+        first = self._take(table, len(rows))
+        return rows.plus(number=np.arange(first, first + len(rows)))
 
     def _take(self, table: str, n: int) -> int:
         """The first of n new numbers."""
         first = self.numbers.get(table, 1)
         self.numbers[table] = first + n
         return first
+
+
+def _of_session(opened: Rows, rows: Rows, *facts: str) -> Rows:
+    """The rows with who, on what and on which plan their session was, and these facts of it."""
+    known = opened.only("listener", "platform", "plan", *facts)
+    return rows.plus(**{name: known[name][rows["session"]] for name in known.columns})
