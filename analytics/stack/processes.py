@@ -10,6 +10,7 @@ root; those are known by the session that the supervisor began.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Iterable
@@ -20,13 +21,15 @@ import psutil
 from analytics.settings import Settings
 
 MARK = "TENANT_ANALYTICS_STACK"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux
+CLOCK_SECONDS = 60  # by as much a clock set anew moves the time of the boot
 
 
 def ours(settings: Settings) -> list[psutil.Process]:
     """Every living process of this stack, its supervisor and all their children included."""
     homes = _homes(settings)
     mark = str(settings.var.resolve())
-    session = _session(settings)
+    session = _session(settings, homes, mark)
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         if _is_ours(process, homes, mark) or _is_closed_worker(process, session):
@@ -116,7 +119,7 @@ def _homes(settings: Settings) -> list[Path]:
 
 def remember_session(settings: Settings, session: int) -> None:
     """Note the session that the supervisor began, until `forget_session`."""
-    _record(settings).write_text(str(session))
+    _record(settings).write_text(json.dumps({"session": session, "boot": _boot()}))
 
 
 def forget_session(settings: Settings) -> None:
@@ -128,16 +131,51 @@ def _record(settings: Settings) -> Path:
     return settings.var / "stack" / "session"
 
 
-def _session(settings: Settings) -> int | None:
-    record = _record(settings)
-    return int(record.read_text()) if record.exists() else None
+def _session(settings: Settings, homes: list[Path], mark: str) -> int | None:
+    """The noted session, unless its number was given away meanwhile.
+
+    No process gets the number of a session that still has members; so where one
+    lives under it, it is our supervisor or the session is over.
+    """
+    try:
+        noted = json.loads(_record(settings).read_text())
+        session = int(noted["session"])
+        since_boot = _is_this_boot(noted["boot"])
+    except (FileNotFoundError, KeyError, TypeError, ValueError):  # none, or half written
+        return None
+    if not since_boot:
+        return None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        leader = psutil.Process(session)
+        if _alive(leader) and not _is_ours(leader, homes, mark):
+            return None
+    return session
+
+
+def _boot() -> str:
+    """What tells this start of the machine from others: its id, or elsewhere its time."""
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else str(psutil.boot_time())
+
+
+def _is_this_boot(noted: str) -> bool:
+    if BOOT_ID.exists():
+        return noted == _boot()
+    return abs(float(noted) - float(_boot())) < CLOCK_SECONDS
 
 
 def _is_closed_worker(process: psutil.Process, session: int | None) -> bool:
     """A worker of Airflow in our session, whose environment we may not read."""
     with contextlib.suppress(psutil.Error, OSError):
-        mine = os.getsid(process.pid) == session
-        return mine and " ".join(process.cmdline()).startswith("airflow")
+        mine = session is not None and os.getsid(process.pid) == session
+        return mine and _is_closed(process) and " ".join(process.cmdline()).startswith("")
+    return False
+
+
+def _is_closed(process: psutil.Process) -> bool:
+    try:
+        process.environ()
+    except psutil.AccessDenied:
+        return True
     return False
 
 

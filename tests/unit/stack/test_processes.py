@@ -1,14 +1,19 @@
+import contextlib
+import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import psutil
+import pytest
 
 from analytics.stack import processes
 from analytics.stack.processes import MARK
-from analytics.stack.services import run_folder
+from analytics.stack.services import run_folder, settings_environment
 
 SLEEP = "import time; print('up', flush=True); time.sleep(300)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
@@ -96,3 +101,108 @@ def test_a_tree_memory_counts_children(settings):
         assert 0 < processes.memory_mb(process.pid) < 3 * alone + 50
     finally:
         processes.end([psutil.Process(process.pid), *psutil.Process(process.pid).children()])
+
+
+# ---------------------------------------------- workers that show nothing of themselves
+
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="Airflow closes workers on Linux")
+TITLE = "import setproctitle; setproctitle.setproctitle('airflow worker -- 1'); "
+PR_CAPBSET_DROP = 24
+CLOSED = "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); "  # as Airflow does it
+BESIDE = (  # a session's leader and one worker
+    "import subprocess, sys, time\n"
+    "worker = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=subprocess.PIPE)\n"
+    "worker.stdout.readline(); print(worker.pid, flush=True); time.sleep(300)"
+)
+ASK = """
+from analytics.settings import load_settings
+from analytics.stack import processes
+print(*(p.pid for p in processes.ours(load_settings(dotenv=None))))
+"""
+
+
+def as_an_ordinary_user() -> None:
+    """Before an exec: root too then finds closed what is closed."""
+    if os.geteuid() == 0:
+        for capability in range(64):
+            ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+@contextlib.contextmanager
+def a_session(settings, code: str, leader_lives: bool = False) -> Iterator[tuple[int, int]]:
+    """A noted session of one worker, as a killed supervisor leaves it: leader, worker."""
+    leader = subprocess.Popen(
+        [sys.executable, "-c", BESIDE, code],
+        cwd="/", env={"PATH": os.defpath}, stdout=subprocess.PIPE, start_new_session=True,
+        preexec_fn=as_an_ordinary_user,
+    )  # fmt: skip
+    assert leader.stdout
+    worker = psutil.Process(int(leader.stdout.readline()))
+    a_run_folder(settings)
+    processes.remember_session(settings, leader.pid)
+    try:
+        if not leader_lives:
+            leader.kill()
+            leader.wait()
+        yield leader.pid, worker.pid
+    finally:
+        leader.kill()
+        worker.kill()
+        leader.wait()
+
+
+def seen(settings) -> set[int]:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], env={**os.environ, **settings_environment(settings)},
+        preexec_fn=as_an_ordinary_user, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {int(pid) for pid in done.stdout.split()}
+
+
+@only_linux
+def test_a_closed_worker_of_a_killed_supervisor_is_known_by_the_session(settings):
+    with a_session(settings, TITLE + CLOSED + SLEEP) as (_, worker):
+        assert seen(settings) == {worker}
+        processes.forget_session(settings)
+        assert seen(settings) == set()
+
+
+@only_linux
+@pytest.mark.parametrize("code", [TITLE + SLEEP, CLOSED + SLEEP], ids=["readable", "not airflow's"])
+def test_of_the_session_only_closed_workers_of_airflow_are_taken(settings, code):
+    with a_session(settings, code):
+        assert seen(settings) == set()
+
+
+@only_linux
+def test_a_session_noted_before_the_machine_started_anew_is_over(settings):
+    with a_session(settings, TITLE + CLOSED + SLEEP):
+        record = settings.var / "stack" / "session"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "boot": "an earlier one"}))
+        assert seen(settings) == set()
+
+
+@only_linux
+def test_a_session_whose_number_a_stranger_has_is_over(settings):
+    with a_session(settings, TITLE + CLOSED + SLEEP, leader_lives=True):
+        assert seen(settings) == set()
+
+
+@only_linux
+@pytest.mark.parametrize("kept", [0, 2, 14, -1])
+def test_a_record_cut_short_counts_as_none(settings, kept):
+    with a_session(settings, TITLE + CLOSED + SLEEP):
+        record = settings.var / "stack" / "session"
+        record.write_text(record.read_text()[:kept])
+        assert seen(settings) == set()
+        record.write_bytes(b"\0" * 60)
+        assert seen(settings) == set()
+
+
+def test_without_a_boot_id_its_time_is_taken_within_what_a_clock_moves(settings, monkeypatch):
+    monkeypatch.setattr(processes, "BOOT_ID", settings.var / "none")
+    noted = processes._boot()
+    monkeypatch.setattr(psutil, "boot_time", lambda: float(noted) + 2)
+    assert processes._is_this_boot(noted)
+    monkeypatch.setattr(psutil, "boot_time", lambda: float(noted) + 3600)
+    assert not processes._is_this_boot(noted)
