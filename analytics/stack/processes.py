@@ -167,7 +167,7 @@ def _is_closed_worker(process: psutil.Process, session: int | None) -> bool:
     """A worker of Airflow in our session, whose environment we may not read."""
     with contextlib.suppress(psutil.Error, OSError):
         mine = session is not None and os.getsid(process.pid) == session
-        return mine and _is_closed(process) and " ".join(process.cmdline()).startswith("")
+        return mine and _is_closed(process) and " ".join(process.cmdline()).startswith("airflow")
     return False
 
 

@@ -129,26 +129,27 @@ def as_an_ordinary_user() -> None:
 
 
 @contextlib.contextmanager
-def a_session(settings, code: str, leader_lives: bool = False) -> Iterator[tuple[int, int]]:
-    """A noted session of one worker, as a killed supervisor leaves it: leader, worker."""
-    leader = subprocess.Popen(
+def a_session(settings, code: str, leader: str = "gone") -> Iterator[int]:
+    """A noted session of one worker: its leader lives, is a zombie or is gone, as after a kill."""
+    first = subprocess.Popen(
         [sys.executable, "-c", BESIDE, code],
         cwd="/", env={"PATH": os.defpath}, stdout=subprocess.PIPE, start_new_session=True,
         preexec_fn=as_an_ordinary_user,
     )  # fmt: skip
-    assert leader.stdout
-    worker = psutil.Process(int(leader.stdout.readline()))
+    assert first.stdout
+    worker = psutil.Process(int(first.stdout.readline()))
     a_run_folder(settings)
-    processes.remember_session(settings, leader.pid)
+    processes.remember_session(settings, first.pid)
     try:
-        if not leader_lives:
-            leader.kill()
-            leader.wait()
-        yield leader.pid, worker.pid
+        if leader != "alive":
+            first.kill()
+        if leader == "gone":
+            first.wait()
+        yield worker.pid
     finally:
-        leader.kill()
+        first.kill()
         worker.kill()
-        leader.wait()
+        first.wait()
 
 
 def seen(settings) -> set[int]:
@@ -160,8 +161,9 @@ def seen(settings) -> set[int]:
 
 
 @only_linux
-def test_a_closed_worker_of_a_killed_supervisor_is_known_by_the_session(settings):
-    with a_session(settings, TITLE + CLOSED + SLEEP) as (_, worker):
+@pytest.mark.parametrize("leader", ["gone", "zombie"])
+def test_a_closed_worker_of_a_killed_supervisor_is_known_by_the_session(settings, leader):
+    with a_session(settings, TITLE + CLOSED + SLEEP, leader) as worker:
         assert seen(settings) == {worker}
         processes.forget_session(settings)
         assert seen(settings) == set()
@@ -184,7 +186,7 @@ def test_a_session_noted_before_the_machine_started_anew_is_over(settings):
 
 @only_linux
 def test_a_session_whose_number_a_stranger_has_is_over(settings):
-    with a_session(settings, TITLE + CLOSED + SLEEP, leader_lives=True):
+    with a_session(settings, TITLE + CLOSED + SLEEP, leader="alive"):
         assert seen(settings) == set()
 
 
