@@ -191,13 +191,11 @@ def test_a_session_whose_number_a_stranger_has_is_over(settings):
 
 
 @only_linux
-@pytest.mark.parametrize("kept", [0, 2, 14, -1])
+@pytest.mark.parametrize("kept", [0, 14, -1])
 def test_a_record_cut_short_counts_as_none(settings, kept):
     with a_session(settings, TITLE + CLOSED + SLEEP):
         record = settings.var / "stack" / "session"
         record.write_text(record.read_text()[:kept])
-        assert seen(settings) == set()
-        record.write_bytes(b"\0" * 60)
         assert seen(settings) == set()
 
 
