@@ -1,5 +1,6 @@
 """What span of time a handful of broken clocks may not stretch."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -7,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytics.interval import Interval
 from analytics.sources.plausible import FAR, plausible_span
+from analytics.sources.sniff import extent
+from analytics.tenants import get_tenant
 
 EPOCH, YEAR_2099 = datetime(1970, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
 FIRST = datetime(2019, 3, 1, 8, tzinfo=UTC)
@@ -46,6 +50,26 @@ def test_a_pause_of_years_is_no_fault():
 @pytest.mark.parametrize("none", [instants(), instants(None, None)])
 def test_without_an_instant_there_is_no_span(none):
     assert plausible_span(none) is None
+
+
+def test_a_broken_clock_does_not_stretch_what_an_undated_export_covers(make_settings):
+    history = {"name": "history", "format": "spotify_extended"}
+    settings = make_settings(
+        [
+            {"id": t, "name": t, "sources": [{**history, "path": f"{{landing}}/{t}/*.json"}]}
+            for t in ("t1", "t2")
+        ]
+    )
+    for tenant_id, broken in (("t1", ["1970-01-01T00:10:00Z", "2099-01-01T00:00:00Z"]), ("t2", [])):
+        path = settings.landing / tenant_id / "endsong_0.json"
+        path.parent.mkdir(parents=True)
+        plays = [
+            {"ts": ts, "ms_played": n, "username": "u", "spotify_track_uri": f"spotify:track:{n}"}
+            for n, ts in enumerate([*(f"2025-01-0{d}T12:00:00Z" for d in range(5, 9)), *broken])
+        ]
+        path.write_text(json.dumps(plays))
+        days = Interval.of("2025-01-05", "2025-01-09")
+        assert extent(settings, get_tenant(settings, tenant_id)) == days
 
 
 @given(st.lists(st.integers(0, 40 * 365), min_size=1, max_size=60))
