@@ -101,6 +101,49 @@ def test_the_first_publication_brings_everything_of_the_tenant_and_nothing_else(
     assert (snapshot["interval_from"], snapshot["interval_to"]) == (JANUARY.start, JANUARY.end)
 
 
+def test_the_first_publication_reads_a_mart_once_for_there_is_nothing_to_compare(
+    marts: Settings,
+) -> None:
+    execute(
+        marts,
+        "create sequence marts.readings",
+        "alter table marts.dim_listeners rename to all_listeners",
+        "create view marts.dim_listeners as"
+        " select * from marts.all_listeners where nextval('marts.readings') > 0",
+    )
+    readings = "select last_value * is_called::int from marts.readings"
+    assert publish_january(marts).rows["dim_listeners"] == 1
+    first = read(marts, readings).item()
+    assert first > 0
+    assert publish_january(marts) == Published(None, {})  # compared, and nothing to write
+    assert read(marts, readings).item() == 2 * first
+
+
+def test_what_was_never_noted_as_published_is_replaced_whatever_is_there(marts: Settings) -> None:
+    publish_january(marts, "t1")
+    publish_january(marts, "t2")
+    execute(
+        marts,
+        "delete from ops.published where tenant_id = 't1' and relation = 'fct_plays'",
+        "update serve.fct_plays set listened_ms = 7 where play_id = 'p59'",  # in no window
+        "insert into serve.fct_plays (tenant_id, play_id) values ('t1', 'gone'), ('t2', 'gone')",
+    )
+    assert publish_january(marts) == Published(2, {"fct_plays": 60})
+    odd = (
+        "select tenant_id, play_id from serve.fct_plays"
+        " where listened_ms is distinct from 1000 order by 1, 2"
+    )
+    assert read(marts, odd).rows() == [("t2", "gone"), ("t2", "p59")]
+
+
+def test_a_relation_that_lost_its_last_row_is_emptied_and_noted(marts: Settings) -> None:
+    publish_january(marts, "t1")
+    publish_january(marts, "t2")
+    execute(marts, "delete from marts.dim_listeners where tenant_id = 't1'")
+    assert publish_january(marts) == Published(2, {"dim_listeners": 0})
+    assert read(marts, "select tenant_id from serve.dim_listeners").rows() == [("t2",)]
+
+
 def test_published_rows_equal_the_marts(marts: Settings) -> None:
     publish_january(marts, "t1")
     publish_january(marts, "t2")
@@ -113,14 +156,17 @@ def test_published_rows_equal_the_marts(marts: Settings) -> None:
 def test_publishing_the_same_again_writes_nothing(marts: Settings) -> None:
     publish_january(marts)
     before = content_hash(marts)
-    stamps = read(marts, "select xmin::text, ctid::text from serve.fct_plays order by 2")
+    written = (
+        "select 'plays', xmin::text, ctid::text from serve.fct_plays"
+        " union all select 'notes', xmin::text, ctid::text from ops.published order by 1, 3"
+    )
+    stamps = read(marts, written)
 
     assert publish_january(marts, run_id="run-2") == Published(None, {})
 
     assert content_hash(marts) == before
     assert read(marts, "select count(*) from serve.snapshots").item() == 1
-    after = read(marts, "select xmin::text, ctid::text from serve.fct_plays order by 2")
-    assert after.equals(stamps)
+    assert read(marts, written).equals(stamps)
 
 
 def test_only_changed_days_are_replaced_and_the_other_tenant_stays(marts: Settings) -> None:
