@@ -15,7 +15,7 @@ from pathlib import Path
 from analytics.interval import Interval
 from analytics.secrets import secret
 from analytics.settings import PROJECT, Settings, load_settings
-from analytics.simulate.config import SAMPLE_START, SimulationConfig
+from analytics.simulate.config import SAMPLE_DAYS, SAMPLE_START, SimulationConfig
 from analytics.simulate.profiles import SAMPLE
 from analytics.stack.postgres import Postgres, free_port
 
@@ -28,12 +28,13 @@ class Size:
 
     rows: int  # of made-up frames
     days: int  # of simulated data
+    sample_days: int  # of the simulator's own sample
     scale: float  # of its tenants
     repeats: int
 
 
-FULL = Size(rows=1_000_000, days=60, scale=3.0, repeats=5)  # about a million plays
-QUICK = Size(rows=20_000, days=8, scale=0.1, repeats=1)
+FULL = Size(rows=1_000_000, days=60, sample_days=SAMPLE_DAYS, scale=3.0, repeats=5)
+QUICK = Size(rows=20_000, days=8, sample_days=8, scale=0.1, repeats=1)
 
 
 @dataclass

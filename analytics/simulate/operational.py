@@ -1,7 +1,7 @@
 """The operational PostgreSQL of a tenant: schema `app`, rows by COPY.
 
-Writing a day again replaces that day's rows, found by `recorded_at`. A batch of
-days is one transaction, so a reader never sees half a day.
+Writing days again replaces the rows of those days, found by `recorded_at`. Some
+days wait in memory and go in by one transaction, so a reader never sees half a day.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from analytics.simulate.canonical import Spelt
 from analytics.simulate.layout import CURSOR, POSTGRES, relation
 
 DAYS_A_TRANSACTION = 10
+ROWS_A_TRANSACTION = 200_000
 TYPES = {
     pl.Int64: "bigint", pl.Int32: "integer", pl.String: "text", pl.Boolean: "boolean",
     pl.Date: "date", pl.Datetime: "timestamptz",
@@ -49,10 +50,10 @@ class OperationalWriter:
             ) from None
         self.connection.execute("SET synchronous_commit = off")
         self.known = False
-        self.pending = 0
+        self.waiting: list[tuple[date, dict[str, pl.DataFrame]]] = []
 
     def write(self, day: date, spelt: Spelt) -> None:
-        """Replace the rows that were recorded on the day."""
+        """Replace the rows that were recorded on the day, now or with days to come."""
         frames = {
             table: pl.DataFrame(
                 {theirs: spelt[table][name] for name, theirs in columns.items()}
@@ -60,17 +61,33 @@ class OperationalWriter:
             )
             for table, columns in POSTGRES.items()
         }
+        self.waiting.append((day, frames))
+        rows = sum(len(frame) for _, of_day in self.waiting for frame in of_day.values())
+        if len(self.waiting) >= DAYS_A_TRANSACTION or rows >= ROWS_A_TRANSACTION:
+            self._commit()
+
+    def close(self, keep: bool) -> None:
+        """Commit what waits, or drop it where the run failed."""
+        if keep and self.waiting:
+            self._commit()
+        self.connection.close()
+
+    def _commit(self) -> None:
+        days = [day for day, _ in self.waiting]
+        frames = {table: pl.concat(f[table] for _, f in self.waiting) for table in POSTGRES}
+        self.waiting = []
         if not self.known:
             self._create(frames)
             self.known = True
-        opens = datetime.combine(day, time(), tzinfo=UTC)
+        opens = datetime.combine(days[0], time(), tzinfo=UTC)
+        closes = datetime.combine(days[-1] + timedelta(days=1), time(), tzinfo=UTC)
         for table, frame in frames.items():
             name = sql.Identifier(*relation(table).split("."))
             self.connection.execute(
                 sql.SQL("DELETE FROM {} WHERE {} >= %s AND {} < %s").format(
                     name, sql.Identifier(CURSOR), sql.Identifier(CURSOR)
                 ),
-                (opens, opens + timedelta(days=1)),
+                (opens, closes),
             )
             buffer = io.BytesIO()
             frame.write_csv(buffer, include_header=False)
@@ -79,16 +96,7 @@ class OperationalWriter:
             )
             with self.connection.cursor().copy(into) as copy:
                 copy.write(buffer.getbuffer())
-        self.pending += 1
-        if self.pending >= DAYS_A_TRANSACTION:
-            self.connection.commit()
-            self.pending = 0
-
-    def close(self, keep: bool) -> None:
-        """Commit what is pending, or drop it where the run failed."""
-        if keep:
-            self.connection.commit()
-        self.connection.close()
+        self.connection.commit()
 
     def _create(self, frames: dict[str, pl.DataFrame]) -> None:
         """Make the tables that are missing; an index on the cursor finds a day's rows."""

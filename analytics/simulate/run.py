@@ -1,7 +1,8 @@
 """Live every tenant's days in order and hand them over as real systems would.
 
-One day of one tenant is in memory at a time. Running again with the same
-config writes the same bytes; more `days` add files and leave the earlier ones.
+A day of a tenant is in memory at a time, a few where it writes to a database.
+Running again with the same config writes the same bytes; more `days` add files
+and leave the earlier ones.
 """
 
 from __future__ import annotations

@@ -19,18 +19,17 @@ from bench.place import Place
 from bench.rows import whole_lines
 
 AIM = 200_000  # plays/s
-LARGER = 4  # a day costs a fixed amount beside its plays; the larger the tenants, the less
+LARGER = 4  # a day costs a fixed amount beside its plays: larger tenants, fewer days
 FORMS = {"eventsim": "JSON lines and CSV", "parquet": "Parquet", "postgres": "PostgreSQL"}
 
 
 def measure(place: Place) -> list[Figure]:
     """Each form alone in one process, then all three tenants as `analytics simulate` does."""
     figures, bare_total = [], 0.0
+    days, repeats = place.size.sample_days, min(3, place.size.repeats)
     dsn = _database(place)
     for profile in SAMPLE:
-        config = SimulationConfig(
-            days=place.size.days, scale=_scale(place), tenants=(profile,), drift={}
-        )
+        config = SimulationConfig(days=days, scale=_scale(place), tenants=(profile,), drift={})
         dsns = {profile.id: dsn} if profile.writes == "postgres" else {}
         reports: list[SimulationReport] = []
         folder = place.fresh("simulator")
@@ -43,7 +42,7 @@ def measure(place: Place) -> list[Figure]:
         ) -> None:
             reports.append(simulate(config, folder / "landing", folder / "truth", dsns))
 
-        ours = seconds(run, place.size.repeats)
+        ours = seconds(run, repeats)
         bare = _bare(place, folder / "landing" / profile.id, dsns.get(profile.id))
         made = reports[-1].plays
         bare_total += bare
@@ -52,16 +51,16 @@ def measure(place: Place) -> list[Figure]:
                 f"simulator_{profile.writes}",
                 f"simulate, handed over as {FORMS[profile.writes]}",
                 made, ours, bare, unit="plays/s", aim=AIM,
-                how=f"{made:,} plays of {place.size.days} days with all that belongs to them",
+                how=f"{made:,} plays of {days} days with all that belongs to them",
                 bare="the finished frames written once more by Polars, or copied by psycopg",
             )
         )  # fmt: skip
-    samples = SimulationConfig(days=place.size.days, scale=_scale(place), drift={})
+    samples = SimulationConfig(days=days, scale=_scale(place), drift={})
     figures.append(
         _together(place, dsn, samples, "simulator_all", "simulate, all three tenants", bare_total)
     )
     larger = samples.model_copy(
-        update={"scale": LARGER * _scale(place), "days": max(2, place.size.days // LARGER)}
+        update={"scale": LARGER * _scale(place), "days": max(2, days // LARGER)}
     )
     name = f"simulate, tenants {LARGER} times the sample's"
     figures.append(_together(place, dsn, larger, "simulator_larger", name))
@@ -84,7 +83,7 @@ def _together(
         lambda: reports.append(
             simulate(config, folder / "landing", folder / "truth", dsns, workers=workers)
         ),
-        place.size.repeats,
+        min(3, place.size.repeats),
     )
     made = reports[-1].plays
     return rate(
