@@ -28,7 +28,9 @@ class Source(BaseModel):
         description="glob of files; {landing} is the landing folder, {date} the day of arrival",
     )
     dsn_secret: str | None = Field(
-        None, description="name of the file under var/secrets that holds the DSN"
+        None,
+        description="name of the file under var/secrets that holds the DSN",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$",  # never the DSN itself: names are shown
     )
     relation: str | None = Field(None, description="schema.table of a PostgreSQL source")
     cursor: str | None = Field(None, description="its column that says when a row arrived")
@@ -36,6 +38,12 @@ class Source(BaseModel):
     constants: dict[str, Any] = Field(default_factory=dict, description="canonical: fixed value")
     units: dict[str, str] = Field(
         default_factory=dict, description="canonical: their unit, e.g. started_at: epoch_ms"
+    )
+    least_rows_a_day: int | None = Field(
+        None, ge=1, description="rows it owes a day, on average over a run; fewer stop the tenant"
+    )
+    fresh_within_days: int | None = Field(
+        None, ge=1, description="days before a run's end that its newest row may lie; older stops"
     )
     owner: str = Field("data team", description="whom to call when it breaks")
 
@@ -49,7 +57,11 @@ class Tenant(BaseModel):
     name: str
     time_zone: str = "UTC"
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
-    retention_days: int = Field(1095, ge=1)
+    retention_days: int = Field(
+        1095,
+        ge=1,
+        description="how long rows are kept; declared and checked, not enforced: no job deletes yet",
+    )
     bad_row_budget: float = Field(
         0.01, ge=0, le=1, description="share of bad rows a gate splits off before it stops"
     )
@@ -86,11 +98,20 @@ def load_tenants(path: Path) -> dict[str, Tenant]:
     Raises SettingsError naming file, tenant and field of every fault.
     """
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"no tenants file at {path}; set ANALYTICS_TENANTS_FILE") from None
+    except OSError as error:
+        raise SettingsError(
+            f"the tenants file {path} cannot be read ({error.strerror}); "
+            "set ANALYTICS_TENANTS_FILE to a YAML file"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"the tenants file {path} is not UTF-8 text (byte {error.start}); save it as UTF-8"
+        ) from None
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {error}") from None
+        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict) or not isinstance(document.get("tenants"), list):
         raise SettingsError(f"{path} must hold a list under 'tenants:'")
 
