@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,6 +29,7 @@ from analytics.simulate.operational import dsn_of
 from analytics.simulate.profiles import SAMPLE, Profile
 from analytics.simulate.run import simulate
 from analytics.simulate.words import DAMAGES
+from analytics.stack import AirflowClient
 from analytics.stack.services import NOT_INHERITED, services
 
 START = date(2025, 1, 1)
@@ -169,3 +172,13 @@ def run_dags(settings: Settings, folder: Path, form: dict[str, Any], *names: str
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
     return json.loads(result.read_text())
+
+
+@contextmanager
+def paused(airflow: AirflowClient, dag_id: str) -> Iterator[None]:
+    """For a while nothing is handed on: what is asked for here is `ingest` alone."""
+    airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
+    try:
+        yield
+    finally:
+        airflow.unpause(dag_id)
