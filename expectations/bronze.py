@@ -1,5 +1,7 @@
 """What may enter: one suite a canonical table, judged before silver.
 
+Volume and freshness stop where a source declares what it owes; without a word
+from it an empty table only warns, for a quiet day is no fault of a small tenant.
 Repeated keys are no fault here (landing removes them), so they only warn.
 Closed lists are critical where a downstream number depends on the word, a
 warning where a new word is news but harms nothing.
@@ -7,23 +9,31 @@ warning where a new word is news but harms nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 import great_expectations as gx
 from great_expectations.expectations.expectation import Expectation
 
 from analytics.interval import Interval
 from analytics.lake.tables import TABLES, Table
+from analytics.tenants import Source
 from expectations import rules
 
 PLANS = ["free", "premium", "family"]
 
 
-def suite(table: str, interval: Interval) -> gx.ExpectationSuite:
-    """The rules for one canonical table's rows that came in one interval."""
+def suite(table: str, interval: Interval, sources: Sequence[Source] = ()) -> gx.ExpectationSuite:
+    """The rules for one canonical table's rows that came in one interval.
+
+    `sources` owe this table what they declare.
+    """
     declared = TABLES[table]
     return gx.ExpectationSuite(
         name=f"bronze_{table}",
         expectations=[
             *_table_rules(declared),
+            *_rules_of_what_is_owed(declared, interval, sources),
             *_rules_of_every_table(declared, interval),
             *_OWN_RULES[table](),
         ],
@@ -45,6 +55,25 @@ def _table_rules(table: Table) -> list[Expectation]:
             severity="warning",
         ),
     ]
+
+
+def _rules_of_what_is_owed(
+    table: Table, interval: Interval, sources: Sequence[Source]
+) -> list[Expectation]:
+    """What several sources owe one table adds up; the most punctual says how fresh it must be."""
+    found: list[Expectation] = []
+    rows = {s.name: s.least_rows_a_day for s in sources if s.least_rows_a_day}
+    if rows:
+        least = sum(rows.values()) * len(interval.days())
+        owed = ", ".join(f"{name} {n}" for name, n in rows.items())
+        reason = f"Declared as least_rows_a_day: {owed}; a part of the delivery is missing."
+        found.append(rules.enough_rows(least, reason))
+    days = {s.name: s.fresh_within_days for s in sources if s.fresh_within_days}
+    if days:
+        name, within = min(days.items(), key=lambda item: item[1])
+        reason = f"Declared as fresh_within_days: {name} {within}; the source stands still."
+        found.append(rules.is_fresh(table.time, interval.end, timedelta(days=within), reason))
+    return found
 
 
 def _rules_of_every_table(table: Table, interval: Interval) -> list[Expectation]:

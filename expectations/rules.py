@@ -8,11 +8,12 @@ and, in its description, the reason.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.row_conditions import Column
 
 from analytics.lake.tables import EARLIEST
 
@@ -178,6 +179,23 @@ def has_rows(reason: str, *, severity: Severity) -> Expectation:
     """There is at least one row."""
     return gxe.ExpectTableRowCountToBeBetween(
         min_value=1, **_declared("table", "has_rows", reason, severity)
+    )
+
+
+def enough_rows(least: int, reason: str) -> Expectation:
+    """There are at least so many rows."""
+    return gxe.ExpectTableRowCountToBeBetween(
+        min_value=least, **_declared("table", "enough_rows", reason, "critical")
+    )
+
+
+def is_fresh(column: str, end: datetime, within: timedelta, reason: str) -> Expectation:
+    """The newest instant up to the end lies so close to it; a clock ahead makes nothing fresh."""
+    return gxe.ExpectColumnMaxToBeBetween(
+        column=column,
+        min_value=end - within,
+        row_condition=Column(column) <= end.isoformat(),
+        **_declared("table", f"{column}_is_fresh", reason, "critical"),
     )
 
 

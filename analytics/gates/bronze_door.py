@@ -2,9 +2,10 @@
 
 Grain    one tenant, one interval: every table its sources feed.
 Re-run   safe: judges the same rows again, replaces what it staged and stored.
-Red      a table breaks a table rule, or more bad rows came than the tenant's
-         budget. Then nothing of that tenant's interval moves, neither the good rows
-         nor the bad ones. docs/runbooks/gates.md
+Red      a table breaks a table rule (its columns, the volume and freshness its sources
+         declare), or more bad rows came than the tenant's budget. Then nothing of that
+         tenant's interval moves, neither the good rows nor the bad ones.
+         docs/runbooks/gates.md
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from analytics.interval import Interval
 from analytics.lake import bronze as lake
 from analytics.lake import quarantine, staging
 from analytics.settings import Settings
-from analytics.tenants import get_tenant
+from analytics.sources import reader
+from analytics.tenants import Source, Tenant, get_tenant
 
 log = logging.getLogger(__name__)
 DOOR = "bronze"
@@ -40,7 +42,7 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
 
     judged = {
         table: judge(
-            suites.suite(table, interval),
+            suites.suite(table, interval, owing(tenant, table)),
             frame,
             tenant.bad_row_budget,
             unreadable=candidates.rejected(table),
@@ -73,6 +75,11 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
         tenant_id, sum(j.good.height for j in judged.values()), report.quarantined,
     )  # fmt: skip
     return report
+
+
+def owing(tenant: Tenant, table: str) -> list[Source]:
+    """The sources that feed this table first: there they owe what they declare."""
+    return [s for s in tenant.sources if reader(s.format).feeds(s)[0] == table]
 
 
 def publish(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +144,7 @@ def _results(
                 columns=split.columns_of(expectation),
                 reason=str(expectation.description or "").removeprefix(f"{rule}: "),
                 expectation=result.expectation_config.type if result.expectation_config else "",
-                observed="" if result.success else _observed(found),
+                observed="" if result.success else _observed(expectation, found),
                 examples=_examples(frame.filter(faults[rule]), p.value) if p else (),
             )
         )
@@ -162,12 +163,20 @@ def _raised(info: dict[str, Any]) -> bool:
     return any(isinstance(i, dict) and i.get("raised_exception") for i in info.values())
 
 
-def _observed(found: dict[str, Any]) -> str:
+def _observed(expectation: Expectation, found: dict[str, Any]) -> str:
     mismatched = (found.get("details") or {}).get("mismatched")
     if mismatched:
         return ", ".join(f"{kind} {', '.join(map(str, v))}" for kind, v in mismatched.items())
-    value = found.get("observed_value")
+    value, least = found.get("observed_value"), getattr(expectation, "min_value", None)
+    if least is not None:
+        return f"observed {_said(value)}, at least {_said(least)}"
     return "" if value is None else f"observed {value}"
+
+
+def _said(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return "nothing" if value is None else str(value)
 
 
 def _examples(rows: pl.DataFrame, value: pl.Expr) -> tuple[str, ...]:
