@@ -6,6 +6,7 @@ import glob
 import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -19,7 +20,7 @@ from analytics.errors import SourceError
 from analytics.interval import Interval
 from analytics.lake.tables import TABLES
 from analytics.settings import Settings
-from analytics.sources.base import ReadUnit, SourceReader, Unit, Units
+from analytics.sources.base import Batch, ReadUnit, SourceReader, Unit, Units
 from analytics.sources.plausible import plausible_span
 from analytics.tenants import Source, Tenant
 
@@ -40,17 +41,17 @@ class FileReader:
         """
         pattern = _pattern(settings, tenant, source)
         if "{date}" not in pattern:
-            found = [_unit(settings, pattern, path, None) for path in _matches(pattern)]
+            found = all_units(settings, tenant, source)
             if not found:
                 raise SourceError(
                     f"{tenant.id}: source {source.name}: no file matches {pattern}. Put the file "
                     f"there or correct `path` in the tenants file; owner: {source.owner}"
                 )
-            return Units(tuple(found))
+            return Units(found)
         dated, missing = [], []
         for day in interval.days():
             paths = _matches(pattern.replace("{date}", day.isoformat()))
-            dated += [_unit(settings, pattern, path, day) for path in paths]
+            dated += [_unit(settings, tenant, source, path, day) for path in paths]
             if not paths:
                 missing.append(day)
         if not dated:
@@ -65,7 +66,7 @@ class FileReader:
     def session(
         self: SourceReader, settings: Settings, tenant: Tenant, source: Source
     ) -> Iterator[ReadUnit]:
-        yield partial(self.read, settings, tenant, source)
+        yield partial(_read, self, settings, tenant, source)
 
     def extent(
         self: SourceReader, settings: Settings, tenant: Tenant, source: Source
@@ -80,7 +81,7 @@ class FileReader:
             return days_interval(min(days), max(days))
         times = []
         for unit in found:
-            for batch in self.read(settings, tenant, source, unit):
+            for batch in _read(self, settings, tenant, source, unit):
                 for name, frame in self.conform(tenant, source, batch.rows).items():
                     if TABLES[name].is_event:
                         times.append(frame[TABLES[name].time].drop_nulls())
@@ -92,12 +93,9 @@ def all_units(settings: Settings, tenant: Tenant, source: Source) -> tuple[Unit,
     """Every file of the source, whatever the day."""
     pattern = _pattern(settings, tenant, source)
     if "{date}" not in pattern:
-        return tuple(_unit(settings, pattern, path, None) for path in _matches(pattern))
-    found = []
-    for path in _matches(pattern.replace("{date}", "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9]")):
-        day = date.fromisoformat(DAY.findall(path.name if DAY.search(path.name) else str(path))[-1])
-        found.append(_unit(settings, pattern, path, day))
-    return tuple(found)
+        return tuple(_unit(settings, tenant, source, path, None) for path in _matches(pattern))
+    dated = _matches(pattern.replace("{date}", "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9]"))
+    return tuple(_unit(settings, tenant, source, p, _day_of(tenant, source, p)) for p in dated)
 
 
 def days_interval(first: date, last: date) -> Interval:
@@ -137,10 +135,32 @@ def _matches(pattern: str) -> list[Path]:
     return sorted(p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file())
 
 
-def _unit(settings: Settings, pattern: str, path: Path, day: date | None) -> Unit:
+def _read(
+    reader: SourceReader, settings: Settings, tenant: Tenant, source: Source, unit: Unit
+) -> Iterator[Batch]:
+    """`read`, where packed bytes that make no sense are damage like any other."""
+    try:
+        yield from reader.read(settings, tenant, source, unit)
+    except zlib.error as error:
+        raise damaged(tenant, source, unit, str(error)) from None
+
+
+def _unit(settings: Settings, tenant: Tenant, source: Source, path: Path, day: date | None) -> Unit:
+    pattern = _pattern(settings, tenant, source)
     root = settings.landing if path.is_relative_to(settings.landing) else _literal_folder(pattern)
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    return Unit(name=name, digest=_digest(path), arrived_on=day, path=path)
+    return Unit(name=name, digest=_digest(tenant, source, path), arrived_on=day, path=path)
+
+
+def _day_of(tenant: Tenant, source: Source, path: Path) -> date:
+    day = DAY.findall(path.name if DAY.search(path.name) else str(path))[-1]
+    try:
+        return date.fromisoformat(day)
+    except ValueError:
+        raise SourceError(
+            f"{tenant.id}: source {source.name}: {path} is dated {day}, which is no day. Rename "
+            f"it to the day it arrived, or ask its owner ({source.owner}), and run again"
+        ) from None
 
 
 def _literal_folder(pattern: str) -> Path:
@@ -153,7 +173,13 @@ def _literal_folder(pattern: str) -> Path:
     return Path(*kept)
 
 
-def _digest(path: Path) -> str:
+def _digest(tenant: Tenant, source: Source, path: Path) -> str:
     """sha256 of the content, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(
+            f"{tenant.id}: source {source.name}: {path} cannot be read ({error.strerror}). Let "
+            f"this user read it, or ask its owner ({source.owner}) for it, and run again"
+        ) from None

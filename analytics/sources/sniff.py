@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
+import shlex
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,32 +21,30 @@ from analytics.sources.files import DAY
 from analytics.tenants import Source, Tenant, load_tenants
 
 HEAD = 64 << 10  # bytes looked at to tell what a file is
-PACKED = (".tar.gz", ".tgz", ".tar", ".7z", ".rar")
+PACKED = re.compile(r"\.(tgz|tar(\.\w+)?|7z|rar|(json|jsonl|csv|parquet)\.gz)$")
 
 
 def sniff(folder: Path) -> list[Source]:
-    """The sources the folder's files make up. Raises SourceError when there are none."""
+    """The sources the folder's files make up.
+
+    Raises SourceError when there are none, or when a file cannot be looked into.
+    """
     found: dict[tuple[str, str], dict[str, Any]] = {}
     seen = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in _files(folder):
         relative = path.relative_to(folder)
-        if any(part.startswith((".", "__MACOSX")) for part in relative.parts):
-            continue
-        seen.append(relative.as_posix())
-        kind = _kind(path)
+        seen.append(
+            relative.as_posix() if path.stat().st_size else f"{relative.as_posix()} (empty)"
+        )
+        kind = _looked_into(folder, path)
         if kind is not None:
             entry = _entry(folder, relative, *kind)
             found.setdefault((entry["format"], entry["path"]), entry)
     if not found:
-        packed = [name for name in seen if name.endswith(PACKED)]
-        hint = (
-            f"Unpack {packed[0]} first."
-            if packed
-            else f"It holds {', '.join(seen[:5]) or 'nothing'}."
-        )
         raise SourceError(
-            f"{folder}: nothing there is a known export. {hint} `analytics sources` lists the "
-            "formats; others can be declared in the tenants file"
+            f"{tenant_id_of(folder.name)}: nothing in {folder} is a known export. "
+            f"{_hint(folder, seen)} docs/sources.md says what is recognised; anything else is "
+            "declared in a tenants file"
         )
     names: dict[str, int] = {}
     sources = []
@@ -55,28 +55,45 @@ def sniff(folder: Path) -> list[Source]:
     return sources
 
 
-def tenants_from_folder(folder: Path, out_yaml: Path) -> dict[str, Tenant]:
-    """Each subfolder as a tenant, written to a tenants file and loaded from it."""
+def tenants_from_folder(
+    folder: Path, out_yaml: Path, refused: dict[str, str] | None = None
+) -> dict[str, Tenant]:
+    """Each subfolder as a tenant, written to a tenants file and loaded from it.
+
+    What is wrong with a subfolder goes under its tenant's id into `refused`, and the others
+    go on; without it, it is raised as SourceError. Where none is left, nothing is written.
+    """
     subfolders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not subfolders:
         raise SourceError(f"{folder} has no subfolders; put each tenant's exports into its own")
-    entries = [
-        {
-            "id": tenant_id_of(sub.name),
-            "name": sub.name,
-            "sources": [s.model_dump(exclude_defaults=True) for s in sniff(sub.resolve())],
-        }
-        for sub in subfolders
-    ]
+    entries: dict[str, dict[str, Any]] = {}
+    for sub in subfolders:
+        tenant_id = tenant_id_of(sub.name)
+        try:
+            if tenant_id in entries:
+                other = entries[tenant_id]["name"]
+                raise SourceError(
+                    f"{sub.name}: this folder and {other} would both be tenant {tenant_id}; "
+                    "rename one of them"
+                )
+            sources = [s.model_dump(exclude_defaults=True) for s in sniff(sub.resolve())]
+        except SourceError as error:
+            if refused is None:
+                raise
+            refused[sub.name if tenant_id in entries else tenant_id] = str(error)
+        else:
+            entries[tenant_id] = {"id": tenant_id, "name": sub.name, "sources": sources}
+    if not entries:
+        return {}
     out_yaml.parent.mkdir(parents=True, exist_ok=True)
-    out_yaml.write_text(yaml.safe_dump({"tenants": entries}, sort_keys=False))
+    out_yaml.write_text(yaml.safe_dump({"tenants": list(entries.values())}, sort_keys=False))
     return load_tenants(out_yaml)
 
 
 def tenant_id_of(name: str) -> str:
     """A folder's name as a tenant id."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-    return (plain if plain[:1].isalpha() else f"t_{plain}")[:40]
+    return (plain if len(plain) > 1 and plain[0].isalpha() else f"t_{plain}")[:40]
 
 
 def extent(settings: Settings, tenant: Tenant) -> Interval:
@@ -87,8 +104,58 @@ def extent(settings: Settings, tenant: Tenant) -> Interval:
         if (span := reader(source.format).extent(settings, tenant, source)) is not None
     ]
     if not spans:
-        raise SourceError(f"{tenant.id}: no source says when anything happened; nothing to run")
+        formats = ", ".join(f"{s.name} ({s.format})" for s in tenant.sources)
+        raise SourceError(
+            f"{tenant.id}: nothing in {formats} says when anything happened, so there is no "
+            "interval to run. Put the plays or the event log beside it, and run again"
+        )
     return Interval.covering(spans)
+
+
+def _files(folder: Path) -> list[Path]:
+    def is_hidden(path: Path) -> bool:
+        return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+
+    try:
+        return sorted(p for p in folder.rglob("*") if not is_hidden(p) and p.is_file())
+    except OSError as error:
+        raise _unreadable(folder, folder, error) from None
+
+
+def _hint(folder: Path, seen: list[str]) -> str:
+    """The next step for a folder in which nothing is known."""
+    packed = [name for name in seen if PACKED.search(name)]
+    if not packed:
+        return f"It holds {', '.join(seen[:5]) or 'nothing'}."
+    where, into = shlex.quote(str(folder / packed[0])), shlex.quote(str(folder))
+    if ".tar" in packed[0] or packed[0].endswith(".tgz"):
+        return f"Unpack {packed[0]} first: `tar -xf {where} -C {into}`."
+    if packed[0].endswith(".gz"):
+        return f"Unpack {packed[0]} first: `gunzip -k {where}`."
+    return f"Unpack {packed[0]} first."
+
+
+def _looked_into(folder: Path, path: Path) -> tuple[str, dict[str, Any]] | None:
+    """`_kind`, where a file that cannot be opened is named."""
+    import pyarrow
+
+    try:
+        return _kind(path)
+    except PermissionError as error:
+        raise _unreadable(folder, path, error) from None
+    except (OSError, pyarrow.ArrowException) as error:
+        what = str(error).splitlines()[0]
+        raise SourceError(
+            f"{tenant_id_of(folder.name)}: {path} is damaged or cut off ({what}). Put a whole "
+            "one in its place, or take it out, and run again"
+        ) from None
+
+
+def _unreadable(folder: Path, path: Path, error: OSError) -> SourceError:
+    return SourceError(
+        f"{tenant_id_of(folder.name)}: {path} cannot be read ({error.strerror}). Let this user "
+        "read it, or take it out, and run again"
+    )
 
 
 def _kind(path: Path) -> tuple[str, dict[str, Any]] | None:
@@ -112,6 +179,8 @@ def _kind(path: Path) -> tuple[str, dict[str, Any]] | None:
     if suffix == ".parquet":
         import pyarrow.parquet
 
+        if not path.stat().st_size:  # brings nothing and stops nothing, as in a drop
+            return None
         return _as_table("parquet", path, pyarrow.parquet.read_schema(path).names)
     return None
 
@@ -129,19 +198,16 @@ def _as_table(format_: str, path: Path, columns: list[str]) -> tuple[str, dict[s
 
 def _entry(folder: Path, relative: Path, format_: str, further: dict[str, Any]) -> dict[str, Any]:
     names = {"eventsim": "events", "msd_songs": "songs", "spotify_extended": "history"}
+    base, parts = Path(glob.escape(str(folder))), [glob.escape(part) for part in relative.parts]
+    top = parts[:1] if len(parts) > 1 else []
     if format_ == "msd_songs":
-        path = (
-            folder / relative.parts[0] / "**" / "*.json"
-            if len(relative.parts) > 1
-            else (folder / "*.json")
-        )
+        path = base.joinpath(*top, *(["**"] if top else []), "*.json")
     elif format_ == "spotify_extended":
-        path = folder / "**" / ("*.zip" if relative.suffix == ".zip" else _family(relative.name))
+        path = base / "**" / ("*.zip" if relative.suffix == ".zip" else _family(relative.name))
     elif DAY.search(relative.name):
-        top = [relative.parts[0]] if len(relative.parts) > 1 else []
-        path = Path(folder, *top, "**", DAY.sub("{date}", relative.name, count=1))
+        path = base.joinpath(*top, "**", DAY.sub("{date}", parts[-1], count=1))
     else:
-        path = folder / relative
+        path = base.joinpath(*parts)
     name = further.get("table") or names[format_]
     return {"name": name, "format": format_, "path": str(path), **further}
 
