@@ -1,38 +1,27 @@
-"""Stack, data, then one chain of DAG runs after another, each waited for."""
+"""Stack, data, then one chain of DAG runs after another, and what became of it."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from analytics.errors import AnalyticsError, StackError
+from analytics.errors import AnalyticsError, SourceError
 from analytics.interval import Interval
+from analytics.job.chains import Step, run_chains
 from analytics.job.outcome import outcome_table
-from analytics.job.progress import ChainView, steps_shown
+from analytics.job.problems import Problem, noted, raise_if_any, show
 from analytics.settings import Settings, load_settings
 from analytics.stack import AirflowClient, Endpoints, up
 from analytics.stack.addresses import logins
-from analytics.stack.airflow_client import Run
 from analytics.tenants import registry
 
 DAGS = ("ingest", "features", "transform", "score", "monitor", "train")
-CHAIN_SECONDS = 3600
-
-
-@dataclass(frozen=True)
-class Step:
-    """One chain: what `ingest` is triggered with, and why."""
-
-    title: str
-    interval: Interval
-    tenants: tuple[str, ...] | None = None  # None: all of them
 
 
 def run_sample(settings: Settings, console: Console) -> None:
@@ -48,28 +37,50 @@ def run_sample(settings: Settings, console: Console) -> None:
         Step(f"a normal day, {normal_day}", Interval.day(normal_day)),
         Step(f"a day of drift, {drift_day}", Interval.day(drift_day)),
     )
-    _run_chains(settings, console, steps)
-    _close(settings, console, addresses)
+    _close(settings, console, addresses, run_chains(settings, console, steps))
 
 
 def run_on(settings: Settings, folder: Path, console: Console) -> None:
-    """A folder of real exports: each subfolder is a tenant, the interval is the data's own."""
-    from analytics.sources.sniff import extent, tenants_from_folder
+    """A folder of real exports: each subfolder is a tenant, the interval is the data's own.
 
+    A tenant whose exports cannot be read is named at the end; the others run.
+    """
     settings = settings_for(settings, folder)
     settings.var.mkdir(parents=True, exist_ok=True)
-    tenants = tenants_from_folder(folder, settings.analytics_tenants_file)
+    problems: list[Problem] = []
+    steps = _steps_of(settings, folder, console, problems)
+    if not steps:
+        show(console, problems)
+        raise SourceError(f"nothing in {folder} can be loaded; the lines above say what to do")
+    addresses = _start(settings, console)
+    problems += run_chains(settings, console, steps)
+    _close(settings, console, addresses, problems)
+
+
+def _steps_of(
+    settings: Settings, folder: Path, console: Console, problems: list[Problem]
+) -> list[Step]:
+    """A chain for each tenant, after saying what was recognised."""
+    from analytics.sources.sniff import extent, tenants_from_folder
+
+    steps = []
+    refused: dict[str, str] = {}
+    tenants = tenants_from_folder(folder, settings.analytics_tenants_file, refused)
+    problems += [Problem((name,), "not loaded", why) for name, why in refused.items()]
     for tenant in tenants.values():
         found = ", ".join(f"{s.name} ({s.format})" for s in tenant.sources)
         console.print(f"[bold]{tenant.id}[/]: {found}")
-    addresses = _start(settings, console)
-    steps = [
-        Step(f"{tenant.id}, {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}", span, (tenant.id,))
-        for tenant in tenants.values()
-        for span in [_whole_days(extent(settings, tenant))]
-    ]
-    _run_chains(settings, console, steps)
-    _close(settings, console, addresses)
+        with noted(problems, "not loaded", tenant.id):
+            span = extent(settings, tenant)
+            title = f"{tenant.id}, {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}"
+            steps.append(Step(title, span, (tenant.id,)))
+    for problem in problems:
+        console.print(f"[red]✗[/] [bold]{escape(problem.who)}[/]: {problem.brief}, see the end")
+    loose = sorted(p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    if loose:
+        named = escape(", ".join(loose[:5]))
+        console.print(f"left alone, as in no tenant's folder: {named}", soft_wrap=True)
+    return steps
 
 
 def settings_for(settings: Settings, folder: Path) -> Settings:
@@ -122,48 +133,27 @@ def _simulate(settings: Settings, console: Console) -> None:
     console.print(f"[green]✓[/] simulated {report.plays:,} plays of {len(config.tenants)} tenants")
 
 
-def _run_chains(settings: Settings, console: Console, steps: Sequence[Step]) -> None:
-    """Trigger `ingest` for each step and wait until the chain it sets off has ended.
+def _close(
+    settings: Settings, console: Console, addresses: Endpoints, problems: list[Problem]
+) -> None:
+    """Reports, the closing table, the problems, the addresses.
 
-    Raises StackError naming the runs that ended red.
+    Raises AnalyticsError at the very end when there is a problem.
     """
-    red: list[Run] = []
-    with AirflowClient(settings) as client, steps_shown(console, [s.title for s in steps]) as view:
-        for number, step in enumerate(steps):
-            tenants = list(step.tenants) if step.tenants else None
-            conf = {
-                "tenants": tenants,
-                "from": step.interval.start.date().isoformat(),
-                "to": step.interval.end.date().isoformat(),
-            }
-            run_id = client.trigger("ingest", conf)
-            view.begin(number)
-            runs = client.wait_chain(
-                "ingest",
-                run_id,
-                seconds=CHAIN_SECONDS,
-                seen=ChainView(client, view, number),
-                every=2.0,
-            )
-            view.end(number, runs)
-            red += [run for run in runs if run.state == "failed"]
-    if red:
-        named = ", ".join(f"{run.dag_id} ({run.run_id})" for run in red)
-        raise StackError(
-            f"these runs ended red: {named}; open them in Airflow, the log of the red task says "
-            "why and docs/runbooks/ what to do. What was green is published."
-        )
-
-
-def _close(settings: Settings, console: Console, addresses: Endpoints) -> None:
     from analytics.report.cli import make_report, write_page
     from analytics.warehouse import dbt
 
+    known = {tenant_id for problem in problems for tenant_id in problem.tenants}
     with console.status("writing reports and the dbt docs"):
-        dbt.docs(settings)
+        with noted(problems, "the dbt docs are not written"):
+            dbt.docs(settings)
         for tenant_id in registry(settings):
-            write_page(settings, make_report(settings, tenant_id))
-    console.print(outcome_table(settings))
+            # A tenant that did not come through has no report for a reason already named.
+            with noted([] if tenant_id in known else problems, "no report", tenant_id):
+                write_page(settings, make_report(settings, tenant_id))
+    with noted(problems, "no closing table"):
+        console.print(outcome_table(settings))
+    show(console, problems)
     first = next(iter(registry(settings)))
     there = _named(settings)
     where = {
@@ -177,6 +167,7 @@ def _close(settings: Settings, console: Console, addresses: Endpoints) -> None:
     console.print()
     for name, text in where.items():
         console.print(f"{name:<10} {text}", highlight=False, soft_wrap=True)
+    raise_if_any(problems)
 
 
 def _named(settings: Settings) -> str:
@@ -188,8 +179,3 @@ def _named(settings: Settings) -> str:
         for name in names
         if getattr(settings, name) != getattr(usual, name)
     )
-
-
-def _whole_days(span: Interval) -> Interval:
-    last = span.days()[-1]
-    return Interval.of(span.start.date(), last + timedelta(days=1) if last else date.max)

@@ -93,15 +93,22 @@ def _retrained(decisions: list[dict[str, Any]], trainings: list[dict[str, Any]])
 
 
 def _rows(settings: Settings, tenant: str, relation: str) -> list[dict[str, Any]]:
-    known = warehouse.read(
-        settings, "select to_regclass(%(n)s) is not null", {"n": f"serve.{relation}"}, tenant
-    )
-    if not known.item():
+    if not _is_there(settings, tenant, relation):
         return []
     query = f"select * from serve.{relation} order by as_of_date"  # noqa: S608  our own words
     return warehouse.read(settings, query, None, tenant).to_dicts()
 
 
 def _count(settings: Settings, tenant: str, relation: str) -> int:
+    if not _is_there(settings, tenant, relation):
+        return 0
     query = f"select count(*) from serve.{relation}"  # noqa: S608  our own words
     return int(warehouse.read(settings, query, None, tenant).item())
+
+
+def _is_there(settings: Settings, tenant: str, relation: str) -> bool:
+    """Not so where no tenant came as far as its publication."""
+    known = warehouse.read(
+        settings, "select to_regclass(%(n)s) is not null", {"n": f"serve.{relation}"}, tenant
+    )
+    return bool(known.item())

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from analytics.stack import AirflowClient
@@ -25,8 +24,6 @@ class StepsView:
     console: Console
     titles: Sequence[str]
     bars: Progress
-    rows: dict[int, str] = field(default_factory=dict)
-    live: Live | None = None
 
     def __post_init__(self) -> None:
         self._ids = [self.bars.add_task(t, total=None, start=False, runs="") for t in self.titles]
@@ -39,29 +36,32 @@ class StepsView:
             self.console.print(f"… {self.titles[number]}")
 
     def show(self, number: int, runs: Sequence[Run], done: int, total: int) -> None:
-        names = "  ".join(f"{SIGNS.get(run.state, '·')} {run.dag_id}" for run in runs)
+        names = _named(runs)
         self.bars.update(self._ids[number], completed=done, total=max(total, 1), runs=names)
 
     def end(self, number: int, runs: Sequence[Run]) -> None:
-        names = "  ".join(f"{SIGNS.get(run.state, '·')} {run.dag_id}" for run in runs)
+        names = _named(runs) or f"{SIGNS['failed']} not started"
         self.bars.update(self._ids[number], total=1, completed=1, runs=names)
         self.bars.stop_task(self._ids[number])
         if not self.console.is_terminal:
             seconds = time.monotonic() - self._began[number]
             self.console.print(f"  {names}  ({seconds:.0f} s)")
 
-    def __rich__(self) -> RenderableType:
-        return Group(self.bars)
+
+def _named(runs: Sequence[Run]) -> str:
+    return "  ".join(f"{SIGNS.get(run.state, '·')} {run.dag_id}" for run in runs)
 
 
 class ChainView:
-    """Called at each look at a chain: counts its tasks and moves the bar."""
+    """Called at each look at a chain: keeps its runs, counts its tasks and moves the bar."""
 
     def __init__(self, client: AirflowClient, view: StepsView, number: int) -> None:
         self._client, self._view, self._number = client, view, number
         self._counts: dict[tuple[str, str], tuple[int, int]] = {}
+        self.runs: list[Run] = []
 
     def __call__(self, runs: list[Run]) -> None:
+        self.runs = runs
         for run in runs:
             key = (run.dag_id, run.run_id)
             done, total = self._counts.get(key, (0, 0))

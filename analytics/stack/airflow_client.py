@@ -24,8 +24,6 @@ class Run:
     dag_id: str
     run_id: str
     state: str
-    started_at: str | None = None
-    ended_at: str | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -216,8 +214,7 @@ class _Chain:
         """Look once at everything open; True when nothing is."""
         for key in [k for k in self._runs if k not in self._closed]:
             if not self._runs[key].is_finished:
-                now = self._client.run(*key)
-                self._runs[key] = Run(*key, now["state"], now["start_date"], now["end_date"])
+                self._runs[key] = Run(*key, self._client.run(*key)["state"])
             # Events first seen while the run still goes on are followed at once.
             answered = [self._follow(e) for e in self._client.asset_events(*key)]
             if self._runs[key].is_finished and all(answered):
