@@ -68,19 +68,18 @@ def extract(settings: Settings, tenant_id: str, interval: Interval, run_id: str)
     """Read every unit of the interval that bronze does not hold yet.
 
     A source that fails does not keep the tenant's others from arriving: all are
-    read, then SourceError names each that failed.
+    read, then one error names each that failed; a SchemaError where none of them
+    is worth another try.
     """
     tenant = get_tenant(settings, tenant_id)
-    totals, problems = [], []
+    totals: list[Extracted] = []
+    problems: list[SourceError] = []
     for source in tenant.sources:
         try:
             totals.append(_extract_source(settings, tenant, source, interval, run_id))
         except SourceError as error:
             problems.append(error)
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise SourceError("\n".join(map(str, problems)))
+    ingest.raise_all(problems)
     return Extracted(
         units_read=sum(t.units_read for t in totals),
         units_known=sum(t.units_known for t in totals),

@@ -1,9 +1,9 @@
 import polars as pl
 import pytest
 
-from analytics.errors import SourceError, UnknownTenant
+from analytics.errors import SchemaError, SourceError, UnknownTenant
 from analytics.lake import bronze, delta, paths, quarantine
-from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO, NOON_MS, a_line, a_tenant, drop
+from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO, NOON_MS, a_line, a_tenant, drop, drop_text
 
 
 @pytest.fixture
@@ -127,3 +127,29 @@ def test_a_unit_larger_than_memory_allows_goes_over_the_disk_in_one_commit(setti
     assert sorted(rows["itemInSession"]) == list(range(95))
     assert sorted(rows["_row"]) == list(range(95))
     assert delta.version(paths.bronze(settings, "t1", "events")) == 0
+
+
+@pytest.mark.parametrize(
+    ("second", "kind"), [("user,song\n1,2\n", SchemaError), (None, SourceError)]
+)
+def test_two_failing_sources_are_worth_another_try_only_where_one_of_them_is(
+    make_settings, second, kind
+):
+    """A missing column stays missing; a file that did not come may come."""
+    plays = {
+        "format": "csv", "table": "plays",
+        "columns": {"listener_id": "user", "track_id": "song", "started_at": "at",
+                    "listened_ms": "heard"},
+    }  # fmt: skip
+    sources = [
+        {**plays, "name": name, "path": f"{{landing}}/{name}/{{date}}.csv"} for name in ("a", "b")
+    ]
+    settings = make_settings([a_tenant("t1", *sources)])
+    drop_text(settings, "a/2025-01-06.csv", "user,song\n1,2\n")
+    if second:
+        drop_text(settings, "b/2025-01-06.csv", second)
+
+    with pytest.raises(SourceError, match=r"(?s)source a: .*source b: ") as failure:
+        bronze.extract(settings, "t1", DAY_ONE, "run")
+
+    assert failure.type is kind
