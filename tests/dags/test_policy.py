@@ -57,6 +57,8 @@ def test_a_dag_has_owner_tier_group_and_retries(dags, name):
     assert any(t.startswith("group:") for t in dag.tags)
     for task in dag.tasks:
         assert task.owner != "airflow", f"{name}.{task.task_id} has no owner"
+        assert task.retries == 2, f"{name}.{task.task_id} gives up at the first lost connection"
+        assert task.retry_policy is not None, f"{name}.{task.task_id} tries bad data again"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +104,7 @@ def test_a_file_does_no_work_when_parsed(name):
 
 def test_parsing_all_dags_loads_no_heavy_library(dbt_manifest):
     code = (
-        "import sys, dags.ingest, dags.features, dags.score, dags.monitor, dags.train;"
+        f"import sys, {', '.join(f'dags.{name}' for name in NAMES)};"
         "print([m for m in ('torch','mlflow','polars','great_expectations','pyspark','deltalake')"
         " if m in sys.modules])"
     )
