@@ -148,8 +148,17 @@ def test_sql_refuses_with_a_clear_message(published: Settings, query: str, messa
 
 def test_a_slow_query_is_ended_by_the_tenants_timeout(published: Settings) -> None:
     with connect(published, role="tenant_t1") as connection:
-        shown = connection.execute("show statement_timeout").fetchone()
-    assert shown == ("1min",)
+        assert connection.execute("show statement_timeout").fetchone() == ("1min",)
+    with connect(published, autocommit=True) as admin:
+        admin.execute("alter role tenant_t1 set statement_timeout = '200ms'")
+        try:
+            with pytest.raises(
+                WarehouseError, match="canceling statement due to statement timeout"
+            ):
+                ask(published, "select pg_sleep(30)", "t1")
+            assert ask(published, "select pg_sleep(1)", "t2")[1], "it is the tenant's own"
+        finally:
+            admin.execute("alter role tenant_t1 set statement_timeout = '1min'")
 
 
 # ------------------------------------------------------------------ content hashes
