@@ -71,14 +71,13 @@ class AnalyticsEngine:
     ) -> Report:
         assert self._tenant is not None
         snapshot = self._read(
-            "select snapshot_id::text, (interval_to at time zone 'UTC')::date as until"
-            " from serve.snapshots order by published_at desc limit 1"
+            "select snapshot_id::text from serve.snapshots order by snapshot_id desc limit 1"
         )
         if snapshot.is_empty():
             raise AnalyticsError(
                 f"nothing is published for {self.tenant_id} yet: `make run`, or trigger `ingest`"
             )
-        period = Period.ending(until or snapshot["until"][0], days)
+        period = Period.ending(until or self._published_until(), days)
         return Report(
             tenant_id=self.tenant_id,
             tenant_name=self._tenant.name,
@@ -88,6 +87,17 @@ class AnalyticsEngine:
             sections=tuple(METRICS[m](self._read, period) for m in metrics),
             insights=self._insights(period.end) if ml_insights else None,
         )
+
+    def _published_until(self) -> date:
+        """The day after the last one published, whichever publication brought it."""
+        last = self._read(
+            "select max((interval_to at time zone 'UTC')::date) from serve.snapshots"
+        ).item()
+        if last is None:  # every publication was of all history
+            last = self._read("select max(listening_date) + 1 from serve.daily_listening").item()
+        if last is None:
+            raise AnalyticsError(f"{self.tenant_id} has no day with a play; give the day to end at")
+        return last
 
     def _insights(self, until: date) -> Insights:
         outcome = self._latest("training_outcomes", until)

@@ -76,9 +76,10 @@ def _listening(read: Reader, period: Period) -> dict[str, float | None]:
         " where listening_date >= %(start)s and listening_date < %(end)s",
         bounds,
     ).row(0, named=True)
-    active = read(
-        "select count(distinct listener_id)::float8 n from serve.fct_sessions"
-        " where session_date >= %(start)s and session_date < %(end)s",
+    active = read(  # not by sessions: one that crosses midnight belongs to its first day alone
+        "select count(distinct listener_id)::float8 n from serve.fct_plays"
+        " where started_at >= %(start)s::timestamp at time zone 'UTC'"
+        " and started_at < %(end)s::timestamp at time zone 'UTC'",
         bounds,
     ).item()
     daily = totals["listener_days"] / days
@@ -94,7 +95,12 @@ def _listening(read: Reader, period: Period) -> dict[str, float | None]:
 
 
 def conversion(read: Reader, period: Period) -> Section:
-    """How many free listeners became paying ones."""
+    """How many free listeners became paying ones.
+
+    A plan held just before an instant counts as held then, so that whoever
+    begins to pay as the period opens was free in it. Spans inferred from their
+    own end are left out: they are known only of those who left the plan.
+    """
     figure = _figures(_conversion, read, period)
     free, converted = (
         figure("free_listeners", "on the free plan at some time", "count", "neither"),
@@ -123,16 +129,18 @@ def _conversion(read: Reader, period: Period) -> dict[str, float | None]:
         """
         with free as (
             select distinct listener_id from serve.fct_subscriptions
-            where not is_paid
+            where not is_paid and not is_inferred
               and valid_from < %(end)s::timestamp at time zone 'UTC'
-              and coalesce(valid_to, 'infinity') > %(start)s::timestamp at time zone 'UTC'
+              and coalesce(valid_to, 'infinity') >= %(start)s::timestamp at time zone 'UTC'
         ), began as (
             select distinct paid.listener_id
             from serve.fct_subscriptions as paid
             inner join serve.fct_subscriptions as before
-                on paid.listener_id = before.listener_id
+                on paid.tenant_id = before.tenant_id
+                and paid.listener_id = before.listener_id
                 and paid.valid_from = before.valid_to
                 and not before.is_paid
+                and not before.is_inferred
             where paid.is_paid
               and paid.valid_from >= %(start)s::timestamp at time zone 'UTC'
               and paid.valid_from < %(end)s::timestamp at time zone 'UTC'
@@ -142,7 +150,7 @@ def _conversion(read: Reader, period: Period) -> dict[str, float | None]:
             (select count(*) from began)::float8 as converted,
             (
                 select count(distinct listener_id) from serve.fct_subscriptions
-                where is_paid
+                where is_paid and not is_inferred
                   and valid_from < %(end)s::timestamp at time zone 'UTC'
                   and coalesce(valid_to, 'infinity') >= %(end)s::timestamp at time zone 'UTC'
             )::float8 as paying_listeners
@@ -173,13 +181,14 @@ def churn_risk(read: Reader, period: Period) -> Section:
 
 
 def _predictions(read: Reader, until: date) -> pl.DataFrame:
-    """The latest scores not after `until`; empty when nothing was ever scored."""
+    """The latest scores not after `until`, riskiest first; empty when nothing was scored yet."""
     if not _exists(read, "churn_predictions"):
         return pl.DataFrame(schema={"churn_probability": pl.Float64, "reasons": pl.String})
     return read(
         "select churn_probability, reasons::text as reasons from serve.churn_predictions"
         " where as_of_date = (select max(as_of_date) from serve.churn_predictions"
-        " where as_of_date <= %(until)s)",
+        " where as_of_date <= %(until)s)"
+        " order by churn_probability desc, listener_id",
         {"until": until},
     )
 
@@ -205,11 +214,10 @@ def top_reasons(read: Reader, until: date, most: int = 6) -> dict[str, int]:
     scores = _predictions(read, until)
     if scores.is_empty():
         return {}
-    risky = scores.top_k(max(1, scores.height // 10), by="churn_probability")
     found: Counter[str] = Counter()
-    for reasons in risky["reasons"]:
+    for reasons in scores.head(max(1, scores.height // 10))["reasons"]:
         found.update(json.loads(reasons or "[]"))
-    return dict(found.most_common(most))
+    return dict(sorted(found.items(), key=lambda it: (-it[1], it[0]))[:most])
 
 
 METRICS: dict[str, Callable[[Reader, Period], Section]] = {
