@@ -2,6 +2,7 @@
 
 from analytics.warehouse.connect import connect, dbt_environment
 from analytics.warehouse.hash import content_hash
+from analytics.warehouse.labels import labels
 from analytics.warehouse.load import Loaded, load, load_features
 from analytics.warehouse.prepare import prepare
 from analytics.warehouse.publish import Published, publish
@@ -16,6 +17,7 @@ __all__ = [
     "connect",
     "content_hash",
     "dbt_environment",
+    "labels",
     "load",
     "load_features",
     "prepare",

@@ -16,7 +16,7 @@ import polars as pl
 from analytics.errors import TrainingError
 from analytics.settings import Settings
 from ml import tables
-from ml.problems.churn import CHURN, IDENTIFIERS
+from ml.problems.churn import CHURN, IDENTIFIERS, NAME
 from spark_jobs.churn_columns import feature_names
 
 FEATURES = ("features", "churn_features")
@@ -45,18 +45,13 @@ class TrainingSet:
 
 
 def snapshot_labels(settings: Settings, tenant_id: str, run_id: str) -> int:
-    """Copy the tenant's labels from `marts.churn_labels` to the lake; the Delta version.
+    """Copy the tenant's labels from the warehouse to the lake; the Delta version.
 
     Re-run: the same labels make no new version.
     """
     from analytics import warehouse
 
-    labels = warehouse.read(
-        settings,
-        "select tenant_id, listener_id, as_of_date, is_churned"
-        " from marts.churn_labels where tenant_id = %(tenant_id)s",
-        {"tenant_id": tenant_id},
-    )
+    labels = warehouse.labels(settings, tenant_id, NAME)
     return write_labels(settings, tenant_id, labels, run_id)
 
 

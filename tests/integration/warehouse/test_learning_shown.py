@@ -1,4 +1,4 @@
-"""The closing table and the reports show what learning recorded, tenant by tenant."""
+"""What learning takes from the warehouse and shows there, tenant by tenant."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
+from analytics.errors import WarehouseError
 from analytics.interval import Interval
 from analytics.job.outcome import Retrained, outcome_table, outcomes
 from analytics.report.engine import AnalyticsEngine
 from analytics.settings import Settings
-from analytics.warehouse import connect, publish_rows
+from analytics.warehouse import connect, labels, publish_rows
 from ml import outcomes as trainings
+from ml import tables
 from ml.drift import Decision, decisions
+from ml.features import snapshot_labels
+from ml.features.training_set import LABELS
 
 pytestmark = pytest.mark.integration
 
@@ -111,6 +115,28 @@ def test_a_tenant_without_any_training_is_shown_as_such(warehouse: Settings):
     for row in outcomes(warehouse):
         assert (row["model"], row["metric"]) == ("none", "not trained")
         assert row["retrained"] == Retrained("no")
+
+
+def test_learning_takes_its_own_tenants_labels_by_name(warehouse: Settings):
+    with connect(warehouse) as connection:
+        connection.execute(
+            "create table marts.churn_labels (tenant_id text, listener_id text,"
+            " as_of_date date, is_churned boolean, churned_at timestamptz)"
+        )
+        connection.execute(
+            "insert into marts.churn_labels values ('t1', 'l1', %(day)s, true, now()),"
+            " ('t1', 'l2', %(day)s, false, null), ('t2', 'l1', %(day)s, false, null)",
+            {"day": FIRST},
+        )
+    mine = [("t1", "l1", FIRST, True), ("t1", "l2", FIRST, False)]
+    assert labels(warehouse, "t1", "churn").sort("listener_id").rows() == mine
+    assert labels(warehouse, "t2", "churn").rows() == [("t2", "l1", FIRST, False)]
+    version = snapshot_labels(warehouse, "t1", "r")
+    copied = tables.read(warehouse, "t1", *LABELS, version).sort("listener_id")
+    assert copied.drop("run_id").rows() == mine
+    assert tables.read(warehouse, "t2", *LABELS, version).is_empty()
+    with pytest.raises(WarehouseError, match="no labels 'mood'; there are churn"):
+        labels(warehouse, "t1", "mood")
 
 
 def test_a_report_shows_its_tenants_model_and_the_last_look_of_the_day(learned: Settings):
