@@ -108,7 +108,7 @@ def train(
     split = split_by_time(list(frame["as_of_date"]), CHURN.horizon_days)
     if lacking or split is None:
         dates = frame["as_of_date"].nunique()
-        return lacking or Shortage(dates, _dates_needed(frame), "label dates")
+        return lacking or Shortage(dates, _dates_needed(), "label dates")
 
     # ---- the parts, in time order; each serves one purpose
     parts = {p: split.rows(frame, p) for p in ("train", "validation", "calibration", "holdout")}
@@ -210,7 +210,7 @@ def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(["as_of_date", "listener_id"], kind="stable", ignore_index=True)
 
 
-def _dates_needed(frame: pd.DataFrame) -> int:
+def _dates_needed() -> int:
     """How many weekly label dates would make a split possible: two to learn, the embargo, one."""
     return 2 + CHURN.horizon_days // 7
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from analytics.simulate.config import SimulationConfig
 from analytics.simulate.randomness import Streams
-from analytics.simulate.rows import Rows, stacked
+from analytics.simulate.rows import DAY_MS, Rows, stacked
 from analytics.simulate.words import CUT_LINE, DAMAGES, FAR_FUTURE, NO_DAMAGE
-from analytics.simulate.world import DAY_MS, Day
+from analytics.simulate.world import Day
 
 TRAVELS = ("plays", "app_events")  # tables whose rows may be late, doubled or damaged
 LATEST_DAYS = 3

@@ -12,7 +12,7 @@ from analytics.simulate.churn import TO_FREE, hazard
 from analytics.simulate.people import NEVER, People
 from analytics.simulate.profiles import Profile
 from analytics.simulate.randomness import Streams
-from analytics.simulate.rows import Rows, stacked
+from analytics.simulate.rows import DAY_MS, Rows, stacked
 from analytics.simulate.words import (
     CAMPAIGNS,
     CANCELLED,
@@ -26,7 +26,6 @@ from analytics.simulate.words import (
     UPGRADED,
 )  # fmt: skip
 
-DAY_MS = 86_400_000
 BILLING_CYCLE = 30
 
 # Marketing: how often a channel reaches a free listener, what a touch costs, and

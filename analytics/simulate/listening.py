@@ -15,7 +15,7 @@ from analytics.simulate.catalogue import Catalogue
 from analytics.simulate.people import FAVOURITES, People
 from analytics.simulate.profiles import Profile
 from analytics.simulate.randomness import Streams
-from analytics.simulate.rows import Rows
+from analytics.simulate.rows import DAY_MS, Rows
 from analytics.simulate.words import (
     ANDROID,
     BACKBTN,
@@ -27,7 +27,6 @@ from analytics.simulate.words import (
     WEB,
 )  # fmt: skip
 
-DAY_MS = 86_400_000
 WEEKDAY = np.array([0.97, 0.96, 0.98, 1.0, 1.08, 1.04, 0.97])
 HOURS = np.array(
     [5, 3, 2, 1, 1, 2, 6, 12, 14, 11, 10, 10, 11, 10, 10, 11, 13, 16, 17, 16, 15, 13, 10, 8],

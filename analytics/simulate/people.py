@@ -14,6 +14,7 @@ from analytics.simulate.catalogue import Catalogue
 from analytics.simulate.config import SimulationConfig
 from analytics.simulate.profiles import Profile
 from analytics.simulate.randomness import Streams
+from analytics.simulate.rows import DAY_MS
 from analytics.simulate.words import (
     ACQUISITION,
     CHANNELS,
@@ -29,7 +30,6 @@ from analytics.simulate.words import (
 
 FAVOURITES = 12
 NEVER = -(10**6)
-DAY_MS = 86_400_000
 
 # How satisfied the people of a channel are on average, beside their number.
 CHANNEL_SHARE = np.array([0.35, 0.2, 0.2, 0.15, 0.1])

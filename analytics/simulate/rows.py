@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+DAY_MS = 86_400_000
+
 
 class Rows:
     """Arrays by column name; what derives rows from others copies nothing it need not."""

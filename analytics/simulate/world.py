@@ -17,10 +17,9 @@ from analytics.simulate.config import SimulationConfig
 from analytics.simulate.people import People, newcomers
 from analytics.simulate.profiles import Profile
 from analytics.simulate.randomness import Streams
-from analytics.simulate.rows import Rows, stacked
+from analytics.simulate.rows import DAY_MS, Rows, stacked
 from analytics.simulate.words import ERROR, GONE, SIGN_UP
 
-DAY_MS = 86_400_000
 Day = dict[str, Rows]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from analytics.errors import StackError
 from analytics.settings import Settings
+from analytics.stack.postgres import free_port
 
 HOST = "127.0.0.1"
 NAMES = ("postgres", "airflow", "mlflow", "docs")
@@ -74,7 +75,7 @@ def choose(settings: Settings, ours: Collection[int] = ()) -> Endpoints:
             continue
         port = last.get(name, 0)
         if not port or port in reserved or not (port in ours or is_free(port)):
-            port = _free_port(avoid=reserved | set(last.values()))
+            port = free_port(avoid=reserved | set(last.values()))
         ports[name] = port
         reserved.add(port)
     chosen = Endpoints.of(ports)
@@ -95,15 +96,6 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _free_port(avoid: Collection[int]) -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
-        if port not in avoid:
-            return port
 
 
 def _file(settings: Settings) -> Path:

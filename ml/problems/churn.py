@@ -130,14 +130,6 @@ def shortage(
     return None
 
 
-def feature_columns(columns: Sequence[str], question: Question = CHURN) -> tuple[str, ...]:
-    """The columns a model may see: neither identifiers, labels nor run stamps."""
-    from analytics.lake.tables import RUN_STAMPS
-
-    hidden = {*IDENTIFIERS, *RUN_STAMPS, question.label, "churned_at"}
-    return tuple(c for c in columns if c not in hidden and not c.startswith("_"))
-
-
 @dataclass(frozen=True)
 class SearchSpace:
     """Where the search may look.

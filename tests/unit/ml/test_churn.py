@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ml.problems.churn import PROMOTION, Comparison, feature_columns, shortage
+from ml.problems.churn import PROMOTION, Comparison, shortage
 from spark_jobs.churn_columns import feature_names
 
 
@@ -56,11 +56,6 @@ def test_too_little_says_how_much_is_there_and_how_much_it_takes(have, said):
 
 def test_enough_is_no_shortage():
     assert shortage(200, 30, 6) is None
-
-
-def test_a_model_sees_neither_ids_nor_label_nor_run_stamps():
-    columns = ["tenant_id", "listener_id", "as_of_date", "plays_7d", "is_churned", "run_id"]
-    assert feature_columns(columns) == ("plays_7d",)
 
 
 def test_the_baselines_features_are_in_the_feature_table():

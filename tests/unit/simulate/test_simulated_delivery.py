@@ -8,10 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from analytics.simulate.rows import DAY_MS
 from analytics.simulate.run import simulate
 from tests.unit.simulate.small_worlds import small
-
-DAY_MS = 86_400_000
 
 
 def counted(folder: Path, tenant_id: str, table: str) -> dict[str, int]:
