@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from analytics.errors import SettingsError
 
@@ -31,12 +40,18 @@ WAITING = {
 TEST_ONLY = {"ANALYTICS_TEST_DATA", "ANALYTICS_TEST_TIMESCALE_DSN"}
 EPOCH = date(2025, 1, 1)  # where no stack was ever brought up
 PREFIXES = ("ANALYTICS_", "ML_")
+PASSWORD_IN_QUERY = re.compile(r"[?&;][^=&;]*(password|secret|token)[^=&;]*=", re.IGNORECASE)
 
 
 class Settings(BaseModel):
     """Everything that can be set, typed and frozen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        ignored_types=(cached_property,),
+        hide_input_in_errors=True,
+    )
 
     # ---- where things live
     analytics_var_dir: Path = Field(PROJECT / "var", description="data, logs, secrets, sockets")
@@ -59,6 +74,7 @@ class Settings(BaseModel):
         "embedded",
         description="embedded (Sail), local (JVM Spark) or sc://host:port (a Connect cluster)",
         pattern=r"^(embedded|local|sc://.+)$",
+        repr=False,  # a cluster's address may carry `;token=`
     )
     analytics_workers: int = Field(2, ge=1, le=1024, description="Airflow tasks at a time")
     analytics_schedule_from: date | None = Field(
@@ -95,6 +111,38 @@ class Settings(BaseModel):
         False, description="train the network on ML_WORKERS processes"
     )
     ml_trials: int = Field(16, ge=1, le=10_000, description="Optuna trials a training")
+
+    @field_validator("ml_tracking_uri")
+    @classmethod
+    def the_registry_is_an_address_alone(cls, uri: str | None, info: ValidationInfo) -> str | None:
+        if uri and (_has_login(uri) or PASSWORD_IN_QUERY.search(uri)):
+            file = info.data.get("analytics_var_dir", Path("var")) / "secrets" / "mlflow_admin"
+            raise ValueError(
+                "ML_TRACKING_URI holds a login, which would be shown and logged; write the address "
+                f"alone and put the password of its user 'admin' into {file} (mode 0600)"
+            )
+        return uri
+
+    @field_validator("analytics_lake_root")
+    @classmethod
+    def the_lake_is_an_address_alone(cls, root: str | None) -> str | None:
+        if root and (_has_login(root, with_password=True) or PASSWORD_IN_QUERY.search(root)):
+            raise ValueError(
+                "ANALYTICS_LAKE_ROOT holds a login, which would be shown and logged; write the "
+                "address alone and give the login in the store's own variables, e.g. "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+        return root
+
+    @field_validator("analytics_spark")
+    @classmethod
+    def the_cluster_has_no_user_before_its_host(cls, remote: str) -> str:
+        if _has_login(remote.partition(";")[0]):
+            raise ValueError(
+                "ANALYTICS_SPARK holds a login before the host, which Spark Connect does not "
+                "read; write sc://host:port/;user_id=…;token=…, which is never shown"
+            )
+        return remote
 
     @property
     def var(self) -> Path:
@@ -140,7 +188,7 @@ def load_settings(
     given = {k: v for k, v in process.items() if k.startswith(PREFIXES) or k in WAITING}
     from_file = {}
     if dotenv is not None and dotenv.exists():
-        from_file = {k: v or "" for k, v in dotenv_values(dotenv).items()}
+        from_file = _of_file(dotenv)
     merged = {**from_file, **given}
 
     problems, values = [], {}
@@ -159,8 +207,34 @@ def load_settings(
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        lines = [f"{str(e['loc'][0]).upper()} = {e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(map(_complaint, error.errors()))) from None
+
+
+def _of_file(dotenv: Path) -> dict[str, str]:
+    try:
+        return {k: v or "" for k, v in dotenv_values(dotenv).items()}
+    except UnicodeDecodeError:
+        raise SettingsError(f"{dotenv} is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f"{dotenv} cannot be read ({error.strerror})") from None
+
+
+def _complaint(error: Any) -> str:
+    """What is wrong with one setting; of an address or a DSN no more than its scheme is shown."""
+    name, value = str(error["loc"][0]).upper(), str(error["input"])
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    scheme, is_address, _ = value.partition("://")
+    shown = f"{scheme}://…" if is_address else "…" if "=" in value else value
+    return f"{name} = {shown!r}: {error['msg']}"
+
+
+def _has_login(address: str, *, with_password: bool = False) -> bool:
+    """Whether something stands before the host; a password may hold any character."""
+    before_host, at, _ = address.partition("://")[2].rpartition("@")
+    if not at or before_host.startswith("/"):  # a path of this machine
+        return False
+    return not with_password or ":" in before_host
 
 
 def _did_you_mean(name: str) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from analytics.errors import SettingsError
 from analytics.settings import WAITING, Settings, load_settings
@@ -65,6 +66,70 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str):
 def test_a_bad_dsn_is_never_echoed():
     dsn = "postgresql://someone:hunter2@db/warehouse"
     assert "hunter2" not in repr(load_settings({"ANALYTICS_WAREHOUSE_DSN": dsn}, dotenv=None))
+
+
+ADDRESSES_WITH_A_LOGIN = [
+    ("ML_TRACKING_URI", "https://bob:hunter2@mlflow.example/x"),
+    ("ML_TRACKING_URI", "https://hunter2@mlflow.example"),
+    ("ML_TRACKING_URI", "https://bob:hun/hunter2@mlflow.example"),
+    ("ML_TRACKING_URI", "postgresql://db/mlflow?user=bob&password=hunter2"),
+    ("ANALYTICS_LAKE_ROOT", "s3://bob:hunter2@lake/dev"),
+    ("ANALYTICS_LAKE_ROOT", "s3://lake/dev?secret_access_key=hunter2"),
+    ("ANALYTICS_SPARK", "sc://bob:hunter2@cluster:15002"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ADDRESSES_WITH_A_LOGIN)
+def test_an_address_with_a_login_is_refused_by_name_and_not_echoed(name: str, value: str):
+    with pytest.raises(SettingsError, match=f"{name} holds a login.*write") as caught:
+        load_settings({name: value}, dotenv=None)
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(ValidationError) as raw:
+        Settings.model_validate({name.lower(): value})
+    assert "hunter2" not in str(raw.value)
+
+
+def test_where_the_registrys_password_belongs_is_said(tmp_path: Path):
+    given = {"ML_TRACKING_URI": "https://bob:hunter2@m", "ANALYTICS_VAR_DIR": str(tmp_path)}
+    with pytest.raises(SettingsError, match=f"'admin' into {tmp_path}/secrets/mlflow_admin"):
+        load_settings(given, dotenv=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ML_TRACKING_URI", "https://mlflow.example:5000/x"),
+        ("ML_TRACKING_URI", "sqlite:////home/bob@work/mlflow.db"),
+        ("ANALYTICS_LAKE_ROOT", "abfss://lake@account.dfs.core.windows.net/dev"),
+        ("ANALYTICS_LAKE_ROOT", "/data/bob@work/lake"),
+        ("ANALYTICS_SPARK", "sc://cluster:15002/;user_id=bob@work;token=hunter2"),
+    ],
+)
+def test_an_address_without_a_login_is_taken(name: str, value: str):
+    settings = load_settings({name: value}, dotenv=None)
+    assert getattr(settings, name.lower()) == value
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANALYTICS_DB_BACKEND", "postgresql://bob:hunter2@db/warehouse"),
+        ("ANALYTICS_DB_BACKEND", "host=db password=hunter2"),
+        ("ANALYTICS_SPARK", "spark://bob:hunter2@cluster"),
+        ("ANALYTICS_POSTGRES_PORT", "postgresql://bob:hunter2@db"),
+    ],
+)
+def test_an_address_in_the_wrong_place_is_refused_and_not_echoed(name: str, value: str):
+    with pytest.raises(SettingsError, match=name) as caught:
+        load_settings({name: value}, dotenv=None)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path):
+    (tmp_path / ".env").write_bytes(b"ML_WORKERS=\xff\xfe\n")
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8 text"):
+        load_settings({}, dotenv=tmp_path / ".env")
 
 
 @pytest.mark.parametrize("name", sorted(WAITING))
