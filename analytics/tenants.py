@@ -60,7 +60,7 @@ class Tenant(BaseModel):
     retention_days: int = Field(
         1095,
         ge=1,
-        description="how long rows are kept; declared and checked, not enforced: no job deletes yet",
+        description="days that rows are to be kept; declared now, not enforced: no job deletes yet",
     )
     bad_row_budget: float = Field(
         0.01, ge=0, le=1, description="share of bad rows a gate splits off before it stops"
@@ -95,8 +95,40 @@ class Tenant(BaseModel):
 def load_tenants(path: Path) -> dict[str, Tenant]:
     """All tenants of the file by id, in the file's order.
 
-    Raises SettingsError naming file, tenant and field of every fault.
+    Raises SettingsError naming file, tenant and field of every fault of an entry.
+    Whether a source can be read as declared is asked by `analytics tenants check`.
     """
+    tenants, problems = read_tenants(path)
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return tenants
+
+
+def read_tenants(path: Path) -> tuple[dict[str, Tenant], list[str]]:
+    """The tenants whose entries hold, and every fault of the others.
+
+    Raises SettingsError for a file that is no list of tenants.
+    """
+    document = _document(path)
+    tenants: dict[str, Tenant] = {}
+    problems: list[str] = []
+    for number, entry in enumerate(document):
+        label = entry.get("id", f"number {number + 1}") if isinstance(entry, dict) else number + 1
+        try:
+            tenant = Tenant.model_validate(entry)
+        except ValidationError as error:
+            problems += [
+                f"{path}: tenant {label}: {_place(entry, e['loc'])}: {e['msg']}"
+                for e in error.errors()
+            ]
+            continue
+        if tenant.id in tenants:
+            problems.append(f"{path}: tenant {tenant.id} is declared twice")
+        tenants[tenant.id] = tenant
+    return tenants, problems
+
+
+def _document(path: Path) -> list[Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -114,25 +146,16 @@ def load_tenants(path: Path) -> dict[str, Tenant]:
         raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict) or not isinstance(document.get("tenants"), list):
         raise SettingsError(f"{path} must hold a list under 'tenants:'")
+    return list(document["tenants"])
 
-    tenants: dict[str, Tenant] = {}
-    problems = []
-    for number, entry in enumerate(document["tenants"]):
-        label = entry.get("id", f"number {number + 1}") if isinstance(entry, dict) else number + 1
-        try:
-            tenant = Tenant.model_validate(entry)
-        except ValidationError as error:
-            problems += [
-                f"{path}: tenant {label}: {'.'.join(map(str, e['loc'])) or 'entry'}: {e['msg']}"
-                for e in error.errors()
-            ]
-            continue
-        if tenant.id in tenants:
-            problems.append(f"{path}: tenant {tenant.id} is declared twice")
-        tenants[tenant.id] = tenant
-    if problems:
-        raise SettingsError("\n".join(problems))
-    return tenants
+
+def _place(entry: Any, where: tuple[int | str, ...]) -> str:
+    """The field of an entry, a source by its name."""
+    if where[:1] != ("sources",) or len(where) < 2:
+        return ".".join(map(str, where)) or "entry"
+    source = entry["sources"][where[1]]
+    name = source.get("name", where[1]) if isinstance(source, dict) else where[1]
+    return f"source {name}: {'.'.join(map(str, where[2:])) or 'entry'}"
 
 
 def registry(settings: Settings) -> dict[str, Tenant]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import polars as pl
 
 from analytics.errors import SchemaError, SettingsError
@@ -26,34 +29,64 @@ CLOCKS: dict[str, tuple[DataType, int]] = {
     "epoch_s": (pl.Float64, 1_000_000),
     "epoch_us": (pl.Int64, 1),
 }
+# how a column's name ends → the units it may come in
+UNITS = {
+    "_ms": ("ms", "seconds", "minutes"),
+    "_minor": ("minor", "major"),
+    "_micros": ("micros",),
+}
 
 
 def table_of(tenant: Tenant, source: Source) -> Table:
     """The table the source feeds. Raises SettingsError for a declaration that cannot work."""
-    label = f"{tenant.id}: source {source.name}"
+    found = [what for _, what in faults(source)]
+    if found:
+        raise SettingsError("\n".join(f"{tenant.id}: source {source.name}: {w}" for w in found))
+    return TABLES[source.table or ""]
+
+
+def faults(source: Source) -> Iterator[tuple[str, str]]:
+    """(field, what is wrong with it) of the mapping."""
     if source.table not in TABLES:
-        raise SettingsError(
-            f"{label}: `table` must be one of {', '.join(TABLES)}, not {source.table!r}"
-        )
+        yield "table", f"`table` must be one of {', '.join(TABLES)}, not {source.table!r}"
+        return
     table = TABLES[source.table]
-    declared = {*source.columns, *source.constants}
-    unknown = sorted(({*declared, *source.units}) - set(table.columns))
-    if unknown:
-        raise SettingsError(
-            f"{label}: {table.name} has no column {', '.join(unknown)}; "
-            f"it has {', '.join(table.columns)}"
-        )
-    missing = sorted(set(table.required) - declared - {"tenant_id", table.key})
-    if missing:
-        raise SettingsError(f"{label}: {table.name} needs `columns` for {', '.join(missing)}")
-    for column, unit in source.units.items():
-        is_clock = isinstance(table.columns[column], pl.Datetime)
-        if unit != "iso" and unit not in (CLOCKS if is_clock else MEASURES):
-            raise SettingsError(
-                f"{label}: {column} cannot be in {unit!r}; "
-                f"known: {', '.join([*CLOCKS, 'iso'] if is_clock else MEASURES)}"
+    for field in ("columns", "constants", "units"):
+        unknown = sorted(set(getattr(source, field)) - set(table.columns))
+        if unknown:
+            yield (
+                field,
+                (
+                    f"{table.name} has no column {', '.join(unknown)}; it has "
+                    f"{', '.join(table.columns)}"
+                ),
             )
-    return table
+    given = {*source.columns, *source.constants}
+    missing = sorted(set(table.required) - given - {"tenant_id", table.key})
+    if missing:
+        yield "columns", f"{table.name} needs `columns` for {', '.join(missing)}"
+    for column in sorted(set(source.columns) & set(source.constants)):
+        yield "constants", f"{column} has a place in `columns` already"
+    for column, value in source.constants.items():
+        if column in table.columns and not _is_a(table.columns[column], value):
+            yield "constants", f"{column} cannot be {value!r}; it is {table.columns[column]}"
+    for column, unit in source.units.items():
+        if column in table.columns and unit not in (known := _units(table, column)):
+            yield "units", f"{column} cannot be in {unit!r}; known: {', '.join(known)}"
+
+
+def _units(table: Table, column: str) -> tuple[str, ...]:
+    if isinstance(table.columns[column], pl.Datetime):
+        return (*CLOCKS, "iso")
+    return next((units for ending, units in UNITS.items() if column.endswith(ending)), ("iso",))
+
+
+def _is_a(dtype: DataType, value: Any) -> bool:
+    try:
+        pl.select(pl.lit(value).cast(dtype))
+    except (pl.exceptions.PolarsError, TypeError, ValueError):
+        return False
+    return True
 
 
 def types(source: Source) -> dict[str, DataType]:
