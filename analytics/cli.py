@@ -34,6 +34,14 @@ class Plain(TyperGroup):
         except AnalyticsError as error:
             err.print(f"[bold red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
+        except BrokenPipeError:
+            raise  # a reader that went away, as in `analytics logs | head`
+        except OSError as error:
+            from analytics.file_system import explained
+
+            message = escape(explained(error, _var()))
+            err.print(f"[bold red]error[/] {message}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             err.print(
                 "[bold]interrupted[/]; the same command goes on from here. What was started stays: "
@@ -58,6 +66,14 @@ def _settings() -> Settings:
     from analytics.settings import load_settings
 
     return load_settings()
+
+
+def _var() -> Path | None:
+    """The folder of data, for a message; None where the settings are at fault themselves."""
+    try:
+        return _settings().var
+    except (AnalyticsError, OSError):
+        return None
 
 
 # --------------------------------------------------------------------- stack
@@ -123,7 +139,7 @@ def run(
 @app.command()
 def report(
     tenant: Annotated[str, typer.Option("--tenant", "-t", help="whose report")],
-    days: Annotated[int, typer.Option(min=1, help="length of the period")] = 28,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="length of the period")] = 28,
     until: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="its end; default: the data's")
     ] = None,
@@ -140,8 +156,11 @@ def report(
 def docs() -> None:
     """Write the dbt docs as a page that the docs site serves, from the warehouse as it is."""
     from analytics.warehouse import dbt
+    from analytics.warehouse.connect import connect
 
-    site = dbt.docs(_settings())
+    settings = _settings()
+    connect(settings).close()  # says in one line what dbt says in twenty
+    site = dbt.docs(settings)
     out.print(str(site / "index.html"), soft_wrap=True, highlight=False)
 
 
@@ -152,10 +171,10 @@ def tenants_check(
     """Validate the tenants file and list who is in it."""
     from rich.table import Table
 
-    from analytics.tenants import registry
+    from analytics.sources.faults import checked_tenants
 
-    settings = _settings()
-    known = registry(settings)
+    file = _settings().analytics_tenants_file
+    known = checked_tenants(file)
     if as_json:
         print(json.dumps([t.model_dump(mode="json") for t in known.values()], indent=2))
         return
@@ -164,7 +183,8 @@ def tenants_check(
         sources = ", ".join(f"{s.name} ({s.format})" for s in one.sources)
         table.add_row(one.id, one.name, one.time_zone, one.currency, sources)
     out.print(table)
-    out.print(f"[green]✓[/] {len(known)} tenants in {escape(str(settings.analytics_tenants_file))}")
+    count = f"{len(known)} tenant{'' if len(known) == 1 else 's'}"
+    out.print(f"[green]✓[/] {count} in {escape(str(file))}", soft_wrap=True)
 
 
 # ------------------------------------------------- commands of other packages

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -10,8 +12,9 @@ from deltalake import DeltaTable
 from rich.console import Console
 from rich.table import Table
 
+from analytics.errors import LakeError
 from analytics.lake import content, ledger, read
-from analytics.settings import load_settings
+from analytics.settings import Settings, load_settings
 from analytics.tenants import get_tenant
 
 app = typer.Typer(
@@ -25,7 +28,9 @@ def hash_(
     table: Annotated[str | None, typer.Option(help="only tables whose path starts so")] = None,
 ) -> None:
     """Print a content hash per table and tenant, free of row order and run stamps."""
-    hashes = read.content_hash(load_settings())
+    settings = load_settings()
+    _known_tables(settings, table or "")
+    hashes = read.content_hash(settings)
     shown = {k: v for k, v in hashes.items() if table is None or k[0].startswith(table)}
     if as_json:
         typer.echo(
@@ -41,7 +46,7 @@ def tables() -> None:
     """List the Delta tables with version, files and rows."""
     settings = load_settings()
     shown = Table("table", "version", "files", "rows")
-    for name in content.tables(settings):
+    for name in _known_tables(settings):
         found = DeltaTable(f"{settings.lake_root}/{name}")
         shown.add_row(name, str(found.version()), str(len(found.file_uris())), f"{found.count():,}")
     Console().print(shown)
@@ -55,6 +60,7 @@ def ledger_(
     settings = load_settings()
     if tenant is not None:
         get_tenant(settings, tenant)  # a misspelt one is an error, not an empty table
+    _known_tables(settings)
     shown = Table(box=None, pad_edge=False)
     for name in ("tenant", "table", "from", "to"):
         shown.add_column(name, overflow="fold")
@@ -70,3 +76,20 @@ def ledger_(
         )
     terminal = Console()
     Console(width=None if terminal.is_terminal else 140).print(shown)
+
+
+def _known_tables(settings: Settings, start: str = "") -> list[str]:
+    """The tables whose path starts so. Raises LakeError when there is none."""
+    if "://" not in settings.lake_root:
+        with suppress(FileNotFoundError):
+            os.listdir(settings.lake_root)  # what hides the lake is said, not taken for no lake
+    known = content.tables(settings)
+    if not known:
+        raise LakeError(
+            f"the lake at {settings.lake_root} holds no table yet; `make run` fills it, and "
+            "ANALYTICS_VAR_DIR or ANALYTICS_LAKE_ROOT names another"
+        )
+    found = [name for name in known if name.startswith(start)]
+    if not found:
+        raise LakeError(f"no table starts with {start!r}; `analytics lake tables` lists them")
+    return found
