@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -93,16 +93,33 @@ def simulate(
             bot_share=bots, bot_mimicry=mimicry,
         )  # fmt: skip
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(map(_complaint, error.errors()))) from None
     dsns = {p.id: dsn_of(settings.secrets, p.dsn_secret, p.id) for p in profiles if p.dsn_secret}
     landing = out / "landing" if out else settings.landing
     truth = out / "truth" if out else settings.var / "truth"
+    if out is not None:
+        _make(out, landing, truth)
     _print(_with_bar(config, landing, truth, dsns), landing, truth)
 
 
 app = typer.Typer(add_completion=False)
 app.command()(simulate)
+
+
+def _complaint(error: Any) -> str:
+    """The field, where one alone is at fault, and what is wrong."""
+    where = "".join(f"{part}: " for part in error["loc"])
+    return where + str(error["msg"]).removeprefix("Value error, ")
+
+
+def _make(out: Path, *folders: Path) -> None:
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AnalyticsError(
+                f"--out {out}: {folder} cannot be made ({error.strerror}); give another folder"
+            ) from None
 
 
 def _with_bar(

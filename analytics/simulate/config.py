@@ -11,6 +11,8 @@ from analytics.simulate.profiles import SAMPLE, Profile
 SAMPLE_SEED = 20250101
 SAMPLE_START = date(2025, 1, 1)
 SAMPLE_DAYS = 242  # 240 of history, a normal day, a day of drift
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
+MOST_LISTENERS = 10_000_000  # of one tenant, whose day is in memory
 SAMPLE_DRIFT = {"indie_radio": date(2025, 8, 30)}
 
 
@@ -20,12 +22,18 @@ class SimulationConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = SAMPLE_SEED
-    start: date = SAMPLE_START
+    start: date = Field(default=SAMPLE_START, ge=FIRST_DAY, le=LAST_DAY)
     days: int = Field(default=SAMPLE_DAYS, ge=1, le=3660)
     listeners: int | None = Field(
-        default=None, ge=10, description="accounts a tenant on the first day"
+        default=None, ge=10, le=MOST_LISTENERS, description="accounts a tenant on the first day"
     )
-    scale: float = Field(default=1.0, gt=0, description="multiplies the listeners of every tenant")
+    scale: float = Field(
+        default=1.0,
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="multiplies the listeners of every tenant",
+    )
     tenants: tuple[Profile, ...] = SAMPLE
     drift: dict[str, date] = Field(
         default_factory=lambda: dict(SAMPLE_DRIFT), description="tenant: first day of its drift"
@@ -46,6 +54,21 @@ class SimulationConfig(BaseModel):
         ids = [p.id for p in self.tenants]
         if len(set(ids)) != len(ids) or not ids:
             raise ValueError(f"tenants must be named once each and at least one: {ids}")
+        return self
+
+    @model_validator(mode="after")
+    def it_fits_the_calendar_and_the_memory(self) -> SimulationConfig:
+        if self.days > (LAST_DAY - self.start).days + 1:
+            raise ValueError(
+                f"{self.days} days from {self.start} reach beyond {LAST_DAY}; choose fewer days "
+                "or an earlier start"
+            )
+        most = max(self.listeners_of(p) for p in self.tenants)
+        if most > MOST_LISTENERS:
+            raise ValueError(
+                f"{most:,} listeners of one tenant are more than one machine lives through "
+                f"({MOST_LISTENERS:,}); choose a smaller scale or fewer listeners"
+            )
         return self
 
     @property

@@ -46,6 +46,15 @@ def test_help_shows_examples():
         (["--drift", "nobody:2025-01-01"], AnalyticsError, "write TENANT:DATE"),
         (["--late", "2"], SettingsError, "late_share"),
         (["--until", "2024-12-01"], SettingsError, "days"),
+        (["--scale", "inf"], SettingsError, "scale: Input should be a finite number"),
+        (["--scale", "nan"], SettingsError, "scale: Input should be a finite number"),
+        (["--scale", "1e308", "--listeners", "50000"], SettingsError, "scale"),
+        (["--scale", "100000"], SettingsError, "choose a smaller scale or fewer listeners"),
+        (["--listeners", "9" * 400], SettingsError, "listeners"),
+        (["--start", "9999-12-31", "--days", "2"], SettingsError, "start"),
+        (["--start", "2099-12-31", "--days", "2"], SettingsError, "2 days from 2099-12-31 reach"),
+        (["--start", "0001-01-01"], SettingsError, "start"),
+        (["--until", "9999-12-31"], SettingsError, "days"),
     ],
 )
 def test_bad_options_are_refused_by_name(tmp_path, arguments, error, says):
@@ -53,6 +62,15 @@ def test_bad_options_are_refused_by_name(tmp_path, arguments, error, says):
     assert isinstance(result.exception, error)
     assert says in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("out", ["a_file", "a_file/below", "/proc/nowhere"])
+def test_a_place_that_cannot_hold_files_is_named(tmp_path, out):
+    (tmp_path / "a_file").touch()
+    result = run(*SMALL, "--out", str(tmp_path / out))
+    assert isinstance(result.exception, AnalyticsError)
+    assert f"--out {tmp_path / out}: " in str(result.exception)
+    assert "give another folder" in str(result.exception)
 
 
 def test_an_operational_database_that_is_not_up_says_what_to_do(tmp_path, monkeypatch):
@@ -74,7 +92,7 @@ def test_ctrl_c_ends_every_process_and_says_what_stays(tmp_path):
     ) as running:
         plays = tmp_path / "landing" / "indie_radio" / "plays"
         deadline = time.monotonic() + 60
-        while not plays.exists() and time.monotonic() < deadline:
+        while not any(plays.glob("2*")) and time.monotonic() < deadline:
             time.sleep(0.1)
         os.killpg(running.pid, signal.SIGINT)
         said, _ = running.communicate(timeout=60)
