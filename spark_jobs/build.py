@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from analytics.errors import AnalyticsError
 from analytics.interval import Interval
 from analytics.lake import read
 from analytics.settings import Settings, load_settings
+from analytics.tenants import get_tenant
 from spark_jobs import storage
 from spark_jobs.churn_columns import GRAIN, LOOKBACK_DAYS, polars_schema
 from spark_jobs.session import spark
@@ -114,7 +116,14 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     tenant_id, start, end, *run = arguments
     run_id = run[0] if run else "by_hand"
-    print(build(load_settings(), tenant_id, Interval.of(start, end), run_id))
+    try:
+        settings = load_settings()
+        get_tenant(settings, tenant_id)
+        built = build(settings, tenant_id, Interval.of(start, end), run_id)
+    except AnalyticsError as error:
+        print(f"error {error}", file=sys.stderr)
+        return 1
+    print(built)
     return 0
 
 
