@@ -13,13 +13,20 @@ ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "mlflow", "airflow", "xgboost", "sklearn", "shap", "evidently", "optuna")
 
 
-@pytest.mark.parametrize("module", ["analytics", "ml", "ml.problems.churn"])
+@pytest.mark.parametrize("module", ["analytics", "analytics.ml", "ml", "ml.problems.churn"])
 def test_importing_it_loads_no_heavy_library(module):
     code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert said.stdout.strip() == "[]"
+
+
+def test_the_managers_two_names_are_one():
+    import analytics
+    from analytics.ml import MLManager
+
+    assert analytics.MLManager is MLManager
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "ml").rglob("*.py")), ids=lambda f: f.stem)
