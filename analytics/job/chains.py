@@ -36,6 +36,10 @@ class Step:
             "to": self.interval.end.date().isoformat(),
         }
 
+    @property
+    def days(self) -> str:
+        return f"{self.interval.start:%Y-%m-%d} to {self.interval.end:%Y-%m-%d}"
+
 
 def run_chains(settings: Settings, console: Console, steps: Sequence[Step]) -> list[Problem]:
     """Trigger `ingest` for each step and wait until the chain it sets off has ended.
@@ -67,7 +71,7 @@ def _unended(
         tenants,
         f"{' and '.join(still) or 'the chain'} did not end, see docs/runbooks/"
         f"{still[0] if still else 'stack'}.md",
-        f"{step.title}: {error}. Look at its runs in Airflow; the same command once more goes on "
+        f"{step.days}: {error}. Look at its runs in Airflow; the same command once more goes on "
         "from where they are",
     )
 
@@ -76,7 +80,7 @@ def _red(client: AirflowClient, step: Step, tenants: tuple[str, ...], run: Run) 
     return Problem(
         _stopped(client, run, tenants) or tenants,
         f"{run.dag_id} ended red, see docs/runbooks/{run.dag_id}.md",
-        f"{step.title}: {run.dag_id} ended red ({run.run_id}). Open the run in Airflow: the log of "
+        f"{step.days}: {run.dag_id} ended red ({run.run_id}). Open the run in Airflow: the log of "
         f"the red task says why, docs/runbooks/{run.dag_id}.md what to do",
     )
 

@@ -48,7 +48,7 @@ def test_what_becomes_of_one_chain_keeps_no_other_from_running(
     assert airflow.tenants() == ["t1", "t2"]
     assert (problem.tenants, problem.brief) == (("t1",), brief)
     assert re.search(detail, problem.detail)
-    assert problem.detail.startswith("first: ")
+    assert problem.detail.startswith("2025-01-06 to 2025-01-07: ")
 
 
 @pytest.mark.parametrize("given", [{"op_args": ["t2"]}, {"op_kwargs": {"tenant_id": "t2"}}])

@@ -174,7 +174,7 @@ def test_a_red_or_endless_chain_still_ends_with_table_reports_and_addresses(
     assert world.airflow.tenants() == ["aa", "zz"]
     assert world.reports == ["zz"]
     at_table, at_urls = done.text.index("TABLE"), done.text.index("Airflow http://airflow")
-    assert at_table < done.text.index("✗ aa: aa, 2025-01-06 to 2025-01-07: ") < at_urls
+    assert at_table < done.text.index("✗ aa: 2025-01-06 to 2025-01-07: ") < at_urls
     assert f"error not everything went through. {brief}." in done.text[at_urls:]
 
 

@@ -118,8 +118,8 @@ def test_every_folder_name_makes_a_valid_tenant(tmp_path, name, tenant_id):
 def test_what_is_wrong_with_one_folder_does_not_touch_the_others(tmp_path):
     folder = tmp_path / "exports"
     put_log(folder / "good")
+    put_log(folder / "user a")
     put_log(folder / "user-a")
-    put_log(folder / "user_a")
     put(folder / "notes" / "readme.txt", "hello")
     put(folder / "torn" / "plays.parquet", b"PAR1 and no more")
     refused: dict[str, str] = {}
@@ -128,10 +128,10 @@ def test_what_is_wrong_with_one_folder_does_not_touch_the_others(tmp_path):
 
     assert list(tenants) == ["good", "user_a"]
     assert {key: why.split(":")[0] for key, why in refused.items()} == {
-        "notes": "notes", "torn": "torn", "user_a": "user_a",
+        "notes": "notes", "torn": "torn", "user-a": "user-a",
     }  # fmt: skip
     assert "It holds readme.txt" in refused["notes"]
-    assert "this folder and user-a would both be tenant user_a; rename" in refused["user_a"]
+    assert "this folder and user a would both be tenant user_a; rename" in refused["user-a"]
     with pytest.raises(SourceError, match="notes: nothing in"):
         tenants_from_folder(folder, tmp_path / "strict.yaml")
 
@@ -183,6 +183,17 @@ def test_a_file_without_the_right_to_read_it_is_named(tmp_path, monkeypatch, nam
     with pytest.raises(
         SourceError, match=rf"^radio: {file} cannot be read \(Permission denied\). Let this user"
     ):
+        sniff(tmp_path / "radio")
+
+
+def test_a_folder_without_the_right_to_look_into_it_is_named(tmp_path, monkeypatch):
+    def is_file(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    put_log(tmp_path / "radio")
+    monkeypatch.setattr(Path, "is_file", is_file)
+    message = rf"^radio: {tmp_path / 'radio'} cannot be read \(Permission denied\)"
+    with pytest.raises(SourceError, match=message):
         sniff(tmp_path / "radio")
 
 
