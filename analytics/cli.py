@@ -25,6 +25,10 @@ err = Console(stderr=True)
 INTERRUPTED = 128 + signal.SIGINT  # as shells count
 
 
+def _say(message: str) -> None:
+    err.print(f"[bold red]error[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+
 class Plain(TyperGroup):
     """Prints the errors meant for people as one message, without a stack trace."""
 
@@ -32,15 +36,21 @@ class Plain(TyperGroup):
         try:
             return super().invoke(ctx)
         except AnalyticsError as error:
-            err.print(f"[bold red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            _say(str(error))
             raise typer.Exit(1) from None
         except BrokenPipeError:
             raise  # a reader that went away, as in `analytics logs | head`
         except OSError as error:
             from analytics.file_system import explained
 
-            message = escape(explained(error, _var()))
-            err.print(f"[bold red]error[/] {message}", highlight=False, soft_wrap=True)
+            _say(explained(error, _var()))
+            raise typer.Exit(1) from None
+        except Exception as error:
+            from analytics.file_system import full, is_full
+
+            if not is_full(error):
+                raise
+            _say(full(var=_var()))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             err.print(

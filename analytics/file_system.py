@@ -19,9 +19,7 @@ def explained(error: OSError, var: Path | None = None) -> str:
     path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
     what = error.strerror or " ".join(str(error).split()) or type(error).__name__
     if error.errno in _FULL:
-        return (
-            f"the disk of {path or var or 'this machine'} is full; make room, then run this again"
-        )
+        return full(path, var)
     if path is None:
         return what
     if error.errno in _FORBIDDEN:
@@ -36,6 +34,18 @@ def explained(error: OSError, var: Path | None = None) -> str:
             "to a folder"
         )
     return f"{path}: {what.lower()}; correct the path, or the setting or option that names it"
+
+
+def full(path: Path | None = None, var: Path | None = None) -> str:
+    """A full disk: that of `path`, or where no path is known, perhaps that of `var`."""
+    where = f"the disk of {path} is full" if path else "a disk is full"
+    guess = f", likely that of {var}" if var and not path else ""
+    return f"{where}{guess}; make room, then run the same command again"
+
+
+def is_full(error: BaseException) -> bool:
+    """Polars, Delta and PostgreSQL raise errors of their own for it."""
+    return "No space left on device" in str(error)
 
 
 def _nearest(path: Path) -> Path:

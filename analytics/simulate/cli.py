@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from analytics.errors import AnalyticsError, SettingsError
+from analytics.file_system import full, is_full
 from analytics.settings import load_settings
 from analytics.simulate.config import (
     SAMPLE_DAYS,
@@ -99,7 +100,13 @@ def simulate(
     truth = out / "truth" if out else settings.var / "truth"
     if out is not None:
         _make(out, landing, truth)
-    _print(_with_bar(config, landing, truth, dsns), landing, truth)
+    try:
+        report = _with_bar(config, landing, truth, dsns)
+    except Exception as error:
+        if is_full(error):
+            raise AnalyticsError(full(landing)) from None
+        raise
+    _print(report, landing, truth)
 
 
 app = typer.Typer(add_completion=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from polars.exceptions import ComputeError
 from typer.testing import CliRunner
 
 from analytics import cli
@@ -144,7 +145,11 @@ def test_down_where_nothing_is_up_is_no_fault(world):
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk of {var} is full; make room"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "a disk is full, likely that of {var}; m",
+        ),
+        (ComputeError("parquet: No space left on device (os error 28)"), "a disk is full, likely"),
         (OSError(errno.ENOSPC, "No space left on device", "/big/file"), "the disk of /big/file"),
         (PermissionError(errno.EACCES, "Permission denied", "/var"), "for user root; run this as"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/gone/x"), "/gone/x: no such file; cor"),

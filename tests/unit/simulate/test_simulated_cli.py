@@ -8,6 +8,7 @@ import time
 
 import psutil
 import pytest
+from polars.exceptions import ComputeError
 from typer.testing import CliRunner
 
 from analytics.errors import AnalyticsError, SettingsError, StackError
@@ -71,6 +72,16 @@ def test_a_place_that_cannot_hold_files_is_named(tmp_path, out):
     assert isinstance(result.exception, AnalyticsError)
     assert f"--out {tmp_path / out}: " in str(result.exception)
     assert "give another folder" in str(result.exception)
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    def fill(*_: object, **__: object) -> None:
+        raise ComputeError("parquet: No space left on device (os error 28)")
+
+    monkeypatch.setattr("analytics.simulate.cli.run_simulation", fill)
+    result = run(*SMALL, "--out", str(tmp_path))
+    assert isinstance(result.exception, AnalyticsError)
+    assert f"the disk of {tmp_path / 'landing'} is full" in str(result.exception)
 
 
 def test_an_operational_database_that_is_not_up_says_what_to_do(tmp_path, monkeypatch):
