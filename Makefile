@@ -24,12 +24,15 @@ test: setup ## lint, then the tests (seeded samples of the long suites)
 test-long: setup ## everything: all seeds, all engines, all kills
 	@$(BIN)/python -m pytest
 
-lint: setup ## ruff, mypy, sqlfluff, yamllint: no warnings
+lint: setup ## ruff, mypy, sqlfluff, yamllint, kingfisher (secrets): no warnings
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy analytics expectations spark_jobs ml dags
+	@$(BIN)/mypy analytics expectations spark_jobs ml dags bench
 	@$(BIN)/sqlfluff lint --disable-progress-bar -q dbt_project/models
 	@$(BIN)/yamllint -s .
+	@$(BIN)/kingfisher scan . --git-history none --no-validate --no-update-check --redact --quiet \
+		--exclude .git --exclude .venv --exclude .env --exclude '.*_cache' --exclude .hypothesis \
+		--exclude var --exclude target
 
 e2e: setup ## the whole chain in a browser: screenshots of every page (wants an installed Chromium)
 	@$(BIN)/python -m pytest tests/e2e --browser-pictures
