@@ -41,17 +41,20 @@ REFERENCE_DAYS = 28
 
 
 def monitor(settings: Settings, tenant_id: str, as_of: date, run_id: str) -> Decision:
-    """The recorded decision: retrain or not, and why."""
+    """The recorded decision: retrain or not, and why.
+
+    Without monitoring no drift is looked for; a tenant without a champion is trained all the same.
+    """
     get_tenant(settings, tenant_id)
     drift = Drift({})
     champion = versions.champion(connect(settings), tenant_id)
     done = None
-    if not settings.ml_monitoring_enabled:
-        retrain, reason = False, "monitoring is off"
-    elif champion is None:
+    if champion is None:
         content = training_set(settings, tenant_id, as_of).content
         done = answered(None, outcomes_of(settings, tenant_id), as_of, content)
         retrain, reason = done is None, done or "no champion yet"
+    elif not settings.ml_monitoring_enabled:
+        retrain, reason = False, "monitoring is off"
     else:
         try:
             drift = measure(settings, tenant_id, as_of, champion)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from datetime import timedelta
 
 import mlflow
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 
 from analytics import warehouse
-from analytics.settings import Settings
+from analytics.settings import PROJECT, Settings
 from ml import tables
 from ml.drift import monitor
 from ml.drift.decisions import recorded as decisions_of
@@ -25,7 +26,7 @@ from ml.score import TABLE as PREDICTIONS
 from ml.score import score
 from ml.train import run
 from tests.integration.ml.conftest import SEEDS, Learned
-from tests.unit.ml.rows import LAST_DAY, feature_rows
+from tests.unit.ml.rows import LAST_DAY, feature_rows, label_rows
 
 pytestmark = pytest.mark.integration
 
@@ -60,7 +61,8 @@ def test_a_version_names_data_code_and_configuration(learned: Learned):
     assert champion.tags["reason"] == "no champion yet"
     assert int(champion.tags["data_version"]) == learned.outcomes["t1"].feature_version
     assert int(champion.tags["label_version"]) == learned.outcomes["t1"].label_version
-    assert champion.tags["code_commit"]
+    known = ["git", "cat-file", "-t", champion.tags["code_commit"]]
+    assert subprocess.check_output(known, cwd=PROJECT, text=True).strip() == "commit"
     client = connect(learned.settings).client
     run_of = client.get_run(champion.run_id)
     assert run_of.data.params["seed"] == "17"
@@ -195,6 +197,14 @@ def test_monitoring_switched_off_is_recorded(learned: Learned):
     decision = monitor(off, "t1", day, "r2")
     assert (decision.retrain, decision.reason) == (False, "monitoring is off")
     assert decisions_of(off, "t1")[-1].reason == "monitoring is off"
+
+
+def test_a_first_training_is_asked_for_without_monitoring_too(learned: Learned):
+    off = learned.settings.model_copy(update={"ml_monitoring_enabled": False})
+    features = tables.read(off, "small", *FEATURES, tables.version(off, *FEATURES))
+    write_labels(off, "small", label_rows(features, seed=3), "r8")  # the last day's labels came
+    decision = monitor(off, "small", LAST_DAY + timedelta(days=40), "r8")
+    assert (decision.retrain, decision.reason) == (True, "no champion yet")
 
 
 def test_the_tables_hold_one_outcome_a_day(learned: Learned):
