@@ -1,9 +1,9 @@
 """The named rules that suites are made of.
 
 Every rule carries a kind (`row`: bad rows are split off within the tenant's
-budget; `table`: a failure always stops), a name that quarantine rows, messages
-and data docs use, a severity (`critical` stops, `warning` is only recorded)
-and, in its description, the reason.
+budget; `table`: no budget helps), a name that quarantine rows, messages and
+data docs use, a severity (`critical` stops, `warning` is only recorded) and, in
+its description, the reason.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Pure: frames in, judgement out. Who stores what is the door's business.
 
 Row rules are judged on what came, with a tolerance of the tenant's budget:
 above it the tenant stops, within it the bad rows are split off and the rest
-must pass whole. Table rules always stop. Warnings never do.
+must pass whole. Critical table rules always stop. Warnings never do.
 """
 
 from __future__ import annotations
