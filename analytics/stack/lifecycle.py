@@ -62,6 +62,7 @@ def down(settings: Settings, progress: Progress | None = None) -> None:
     say = progress or (lambda step, word: None)
     with _alone(settings):
         supervisor = Supervisor(settings)
+        family = processes.ours(settings)
         states = supervisor.states()
         for name in states:
             if name != POSTGRES:
@@ -80,6 +81,7 @@ def down(settings: Settings, progress: Progress | None = None) -> None:
         if still := processes.ours(settings):
             pids = ", ".join(str(p.pid) for p in still)
             raise StackError(f"these processes of the stack do not stop: {pids}")
+        processes.wait_until_buried([*family, *left])
         processes.forget_session(settings)
         supervisor.socket.unlink(missing_ok=True)
         (supervisor.folder / "supervisord.pid").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def end(processes: list[psutil.Process], grace: float = 10) -> None:
             with contextlib.suppress(psutil.Error):
                 process.kill()
     psutil.wait_procs(processes, timeout=grace)
+
+
+def wait_until_buried(processes: list[psutil.Process], seconds: float = 3) -> None:
+    """Ended processes stand in `ps` until their parent, often the system's first, looks at them."""
+    deadline = time.monotonic() + seconds
+    while any(p.is_running() for p in processes) and time.monotonic() < deadline:
+        psutil.wait_procs(processes, timeout=0)  # buries our own
+        time.sleep(0.02)
 
 
 def daemon(settings: Settings, processes: list[psutil.Process]) -> int | None:

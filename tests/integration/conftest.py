@@ -52,8 +52,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Iterat
         local_stack.up(settings)
         yield settings
     finally:
+        family = processes.ours(settings)
         local_stack.down(settings)
         assert processes.ours(settings) == [], "`down` left processes behind"
+        assert [p for p in family if p.is_running()] == [], "`down` left some for `ps` to show"
         shutil.rmtree(local_stack.postgres_of(settings).home(), ignore_errors=True)
 
 

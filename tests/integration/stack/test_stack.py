@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import socket
 import stat
+import time
 
 import httpx
 import psutil
@@ -19,6 +21,7 @@ from analytics.secrets import secret
 from analytics.stack import AirflowClient, processes
 
 pytestmark = pytest.mark.integration
+FORKS = multiprocessing.get_start_method() == "fork"
 
 
 def pids(settings):
@@ -147,11 +150,14 @@ def test_a_full_disk_is_said_so(stack, monkeypatch):
 
 def test_up_heals_killed_services(stack):
     before = pids(stack)
+    workers = _workers(stack, before["scheduler"])
+    kill(before["scheduler"])
+    assert any(_lives(worker) for worker in workers) or not FORKS, "none outlived its scheduler"
     kill(before["mlflow"])
     kill(before["postgres"])
-    kill(before["scheduler"])
     local_stack.up(stack)
     after = pids(stack)
+    assert not [worker for worker in workers if _lives(worker)]
     assert all(one.is_healthy for one in local_stack.status(stack))
     assert not {before[name] for name in ("mlflow", "postgres", "scheduler")} & set(after.values())
 
@@ -174,12 +180,22 @@ def test_up_heals_a_killed_supervisor_and_a_pid_file_whose_pid_was_given_away(st
 
 
 def test_every_worker_is_known_also_those_that_show_nothing_of_themselves(stack):
-    """Else `down` would leave the workers of a killed scheduler behind."""
+    """Else an ordinary user's `up` and `down` leave the workers of a killed scheduler behind."""
     sessions = {os.getsid(pid) for pid in pids(stack).values() if pid}
     there = [p for p in psutil.process_iter() if _session(p.pid) in sessions]
     known = {p.pid for p in processes.ours(stack)}
     assert len(there) > 6
     assert [p for p in there if p.pid not in known and _lives(p)] == []
+
+
+def _workers(settings, scheduler):
+    """The scheduler's; where it forks it begins all of them, a moment after it is healthy."""
+    deadline = time.monotonic() + 60
+    wanted = settings.analytics_workers if FORKS else 0
+    while len(workers := psutil.Process(scheduler).children(recursive=True)) < wanted:
+        assert time.monotonic() < deadline, "the scheduler does not begin its workers"
+        time.sleep(0.1)
+    return workers
 
 
 def _lives(process):
