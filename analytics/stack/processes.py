@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from analytics.settings import Settings
+from analytics.stack import supervisord
 
 MARK = "TENANT_ANALYTICS_STACK"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux
@@ -88,7 +89,7 @@ def daemon(settings: Settings, processes: list[psutil.Process]) -> int | None:
     run = settings.var.resolve() / "stack" / "run"
     for process in processes:
         with contextlib.suppress(psutil.Error, OSError):
-            if Path(process.cwd()) == run and "supervisor.supervisord" in process.cmdline():
+            if Path(process.cwd()) == run and supervisord.__file__ in process.cmdline():
                 return process.pid
     return None
 

@@ -19,7 +19,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from analytics.errors import StackError
 from analytics.settings import Settings
-from analytics.stack import launch, processes
+from analytics.stack import launch, processes, supervisord
 from analytics.stack.services import Service, run_folder
 
 LONGEST_SOCKET_PATH = 90  # the system's limit is about 104 characters, and supervisor adds its pid
@@ -130,7 +130,7 @@ stdout_logfile_backups=1
             stale.unlink(missing_ok=True)
         with self.log("supervisord").open("ab") as output:
             daemon = subprocess.Popen(
-                [sys.executable, "-m", "supervisor.supervisord", "-c",
+                [sys.executable, "-I", supervisord.__file__, "-c",
                  self.folder / "supervisord.conf"],
                 cwd=self.folder / "run", stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,

@@ -1,11 +1,15 @@
 import configparser
+import resource
 import stat
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from analytics.secrets import secret
 from analytics.settings import load_settings
+from analytics.stack import processes
 from analytics.stack.addresses import Endpoints
 from analytics.stack.services import Service, services, settings_environment
 from analytics.stack.supervision import Supervisor
@@ -111,3 +115,40 @@ def test_no_mlflow_is_started_beside_ones_own(make_settings):
     own = make_settings(ml_tracking_uri="http://127.0.0.1:5000")
     names = {s.name for s in services(make_settings(), AT)}
     assert {s.name for s in services(own, AT)} == names - {"mlflow"}
+
+
+MOST_BYTES = 2**20  # more than any compiled module takes: Python keeps one that was cut short
+TALKER = """
+import sys, time
+for n in range(2000):
+    print("x" * 1000, flush=True)
+open("said", "w").write("all")
+time.sleep(300)
+"""
+
+
+def test_a_log_that_cannot_be_written_ends_neither_daemon_nor_service(settings):
+    """As on a full disk: their logs may not grow any more."""
+    supervisor = Supervisor(settings)
+    folder = supervisor.folder / "run" / "docs"
+    command = [sys.executable, "-c", TALKER]
+    supervisor.write([a_service(settings, command=command, folder=folder)])
+    supervisor.log("supervisord").write_bytes(bytes(MOST_BYTES))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, before[1]))  # inherited by what starts
+    try:
+        supervisor.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        supervisor.run("docs")
+        deadline = time.monotonic() + 30
+        while not (folder / "said").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert supervisor.is_alive()
+        assert (folder / "said").read_text() == "all"
+        assert supervisor.states()["docs"].word in ("STARTING", "RUNNING")
+        assert supervisor.log("docs").stat().st_size == MOST_BYTES
+        assert processes.daemon(settings, processes.ours(settings))
+    finally:
+        processes.end(processes.ours(settings), grace=3)
