@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from analytics.errors import AnalyticsError
 
@@ -29,6 +30,10 @@ def _say(message: str) -> None:
     err.print(f"[bold red]error[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 class Plain(TyperGroup):
     """Prints the errors meant for people as one message, without a stack trace."""
 
@@ -40,6 +45,8 @@ class Plain(TyperGroup):
             raise typer.Exit(1) from None
         except BrokenPipeError:
             raise  # a reader that went away, as in `analytics logs | head`
+        except (typer.Exit, typer.Abort, TyperException):
+            raise  # no fault, or a wrong option
         except OSError as error:
             from analytics.file_system import explained
 
@@ -48,9 +55,10 @@ class Plain(TyperGroup):
         except Exception as error:
             from analytics.file_system import full, is_full
 
-            if not is_full(error):
+            var = _var()
+            if not is_full(error, var):
                 raise
-            _say(full(var=_var()))
+            _say(f"{full(var=var)} ({_first_line(error)})")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             err.print(

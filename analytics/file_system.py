@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
+from analytics.errors import AnalyticsError
+
+FEW_BYTES = 64 * 2**20  # with less free a write may have failed, and given back what it took
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
@@ -43,9 +47,22 @@ def full(path: Path | None = None, var: Path | None = None) -> str:
     return f"{where}{guess}; make room, then run the same command again"
 
 
-def is_full(error: BaseException) -> bool:
-    """Polars, Delta and PostgreSQL raise errors of their own for it."""
-    return "No space left on device" in str(error)
+def is_full(error: BaseException, folder: Path | None = None) -> bool:
+    """Polars, Delta and PostgreSQL raise errors of their own for it, in many words.
+
+    So any error counts where next to nothing is free on the folder's disk.
+    """
+    return "No space left on device" in str(error) or (folder is not None and not _has_room(folder))
+
+
+def require_room(folder: Path) -> None:
+    """Raise AnalyticsError where next to nothing is free on the folder's disk."""
+    if not _has_room(folder):
+        raise AnalyticsError(full(folder))
+
+
+def _has_room(folder: Path) -> bool:
+    return shutil.disk_usage(_nearest(folder.absolute())).free >= FEW_BYTES
 
 
 def _nearest(path: Path) -> Path:

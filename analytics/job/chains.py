@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 
 from analytics.errors import StackError
+from analytics.file_system import require_room
 from analytics.interval import Interval
 from analytics.job.problems import Problem
 from analytics.job.progress import ChainView, steps_shown
@@ -45,6 +46,7 @@ def run_chains(settings: Settings, console: Console, steps: Sequence[Step]) -> l
     """Trigger `ingest` for each step and wait until the chain it sets off has ended.
 
     Gives back what ended red or did not end; neither keeps the next step from running.
+    On a full disk nothing would ever end: raises AnalyticsError.
     """
     problems: list[Problem] = []
     with AirflowClient(settings) as client, steps_shown(console, [s.title for s in steps]) as view:
@@ -52,15 +54,25 @@ def run_chains(settings: Settings, console: Console, steps: Sequence[Step]) -> l
             tenants = step.tenants or tuple(registry(settings))
             chain = ChainView(client, view, number)
             view.begin(number)
+            require_room(settings.var)
             try:
                 run_id = client.trigger("ingest", step.conf())
-                client.wait_chain("ingest", run_id, seconds=CHAIN_SECONDS, seen=chain, every=2.0)
+                seen = _watched(settings, chain)
+                client.wait_chain("ingest", run_id, seconds=CHAIN_SECONDS, seen=seen, every=2.0)
             except StackError as error:
                 problems.append(_unended(step, tenants, chain.runs, error))
             view.end(number, chain.runs)
             red = [run for run in chain.runs if run.state == "failed"]
             problems += [_red(client, step, tenants, run) for run in red]
     return problems
+
+
+def _watched(settings: Settings, chain: ChainView) -> Callable[[list[Run]], None]:
+    def seen(runs: list[Run]) -> None:
+        require_room(settings.var)
+        chain(runs)
+
+    return seen
 
 
 def _unended(

@@ -168,6 +168,34 @@ def test_what_the_system_refuses_is_one_line(world, monkeypatch, error, says):
     assert len(result.output.splitlines()) == 1
 
 
+def test_where_nothing_is_free_any_fault_is_a_full_disk(world, monkeypatch):
+    """Libraries tell it in many words; those of Polars, as they were."""
+
+    def fail(*_: object) -> None:
+        raise ComputeError("parquet: File out of specification: Invalid thrift: transport error")
+
+    monkeypatch.setattr("analytics.stack.console.status", fail)
+    monkeypatch.setattr("analytics.file_system.FEW_BYTES", 2**60)
+    result = CliRunner().invoke(cli.app, ["status"], env=world)
+    assert result.exit_code == 1
+    assert f"likely that of {world['ANALYTICS_VAR_DIR']}; make room" in result.output
+    assert "(ComputeError: parquet: File out of specification" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["status"], 1), (["status", "--wrong"], 2), (["wrong"], 2)]
+)
+def test_a_full_disk_is_not_blamed_for_what_a_command_has_to_say(
+    world, monkeypatch, arguments, code
+):
+    monkeypatch.setattr("analytics.stack.console.status", lambda *_: False)
+    monkeypatch.setattr("analytics.file_system.FEW_BYTES", 2**60)
+    result = CliRunner().invoke(cli.app, arguments, env=world)
+    assert result.exit_code == code
+    assert "disk" not in result.output
+
+
 def test_a_fault_of_our_own_keeps_its_trace(world, monkeypatch):
     def fail(*_: object) -> None:
         raise ZeroDivisionError

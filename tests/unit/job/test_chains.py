@@ -8,6 +8,8 @@ import re
 import pytest
 from rich.console import Console
 
+from analytics import file_system
+from analytics.errors import AnalyticsError
 from analytics.interval import Interval
 from analytics.job.chains import Step, run_chains
 from tests.unit.job.airflow import REFUSED, TIMEOUT, red
@@ -49,6 +51,24 @@ def test_what_becomes_of_one_chain_keeps_no_other_from_running(
     assert (problem.tenants, problem.brief) == (("t1",), brief)
     assert re.search(detail, problem.detail)
     assert problem.detail.startswith("2025-01-06 to 2025-01-07: ")
+
+
+@pytest.mark.parametrize("looks", [0, 1], ids=["before it", "during it"])
+def test_a_full_disk_ends_the_wait_for_what_will_not_end(airflow, settings, monkeypatch, looks):
+    """Its scheduler may be gone while Airflow's server still answers."""
+
+    def fill_the_disk(*_: object, **__: object) -> str:
+        monkeypatch.setattr(file_system, "FEW_BYTES", 2**60)
+        return "r1"
+
+    if looks:
+        monkeypatch.setattr(airflow, "trigger", fill_the_disk)
+        monkeypatch.setattr(airflow, "_ending", lambda: red("ingest"))
+    else:
+        fill_the_disk()
+    with pytest.raises(AnalyticsError, match=rf"disk of {settings.var} is full; make room, then"):
+        run_chains(settings, Console(file=io.StringIO()), [Step("one", DAY, ("t1",))])
+    assert airflow.triggered == []
 
 
 @pytest.mark.parametrize("given", [{"op_args": ["t2"]}, {"op_kwargs": {"tenant_id": "t2"}}])
