@@ -69,8 +69,12 @@ def write(
     """
     if isinstance(target, str):
         _make_folder(target)
+        first = commit or CommitProperties()
+        # A retry inside the library would append to the winner's table without asking
+        # whether the two exclude each other.
+        first.max_commit_retries = 0
         write_deltalake(
-            target, data, mode="error", partition_by=partition_by, commit_properties=commit
+            target, data, mode="error", partition_by=partition_by, commit_properties=first
         )
     elif predicate is None:
         write_deltalake(target, data, mode="append", commit_properties=commit)
@@ -78,6 +82,14 @@ def write(
         write_deltalake(
             target, data, mode="overwrite", predicate=predicate, commit_properties=commit
         )
+
+
+def next_number(table: DeltaTable | None, app: str) -> tuple[str, int]:
+    """The app's next transaction: of two that read the same version, one commits, one looks again.
+
+    For what is decided by reading the table first.
+    """
+    return app, (table.transaction_version(app) or 0) + 1 if table else 1
 
 
 def upsert(

@@ -164,18 +164,24 @@ def _set_rejects_aside(
     """Rejects replace those that the same files had before, and go to quarantine."""
     rejects = pl.concat([pl.DataFrame(schema=REJECTS), *group.rejects])
     uri = paths.bronze_rejects(settings, tenant.id, source.name)
-    table = delta.open_table(uri)
-    stale: list[str] = []
-    if table is not None:
-        names = [u.name for u in group.units]
-        old = pl.scan_delta(table).select("file").filter(pl.col("file").is_in(names)).unique()
-        stale = old.collect()["file"].to_list()
-    if rejects.height or stale:
-        delta.write(
-            table if table is not None else uri,
-            rejects,
-            predicate=_in("file", sorted({*stale, *rejects["file"]})) if stale else None,
-        )
+    names = [u.name for u in group.units]
+
+    def replace() -> None:
+        table = delta.open_table(uri)
+        stale: list[str] = []
+        if table is not None:
+            old = pl.scan_delta(table).select("file").filter(pl.col("file").is_in(names)).unique()
+            stale = old.collect()["file"].to_list()
+        if rejects.height or stale:
+            once = delta.next_number(table, "rejects")
+            delta.write(
+                table if table is not None else uri,
+                rejects,
+                predicate=_in("file", sorted({*stale, *rejects["file"]})) if stale else None,
+                commit=delta.properties([once]),
+            )
+
+    delta.retrying(replace)
     quarantine.write(
         settings,
         tenant.id,

@@ -59,20 +59,47 @@ def read(settings: Settings, tenant_id: str | None = None) -> pl.DataFrame:
     return rows.collect().sort("tenant_id", "interval_from", "interval_to", "table", "ingest_run")
 
 
-def record(settings: Settings, lines: list[dict[str, Any]]) -> None:
-    """Add lines. The caller gives only those that are not there yet."""
-    if not lines:
-        return
-    typed = [
-        {
-            **line,
-            "interval_from": datetime.fromisoformat(line["interval_from"]),
-            "interval_to": datetime.fromisoformat(line["interval_to"]),
-        }
-        for line in lines
-    ]
-    rows = pl.DataFrame(typed, schema=COLUMNS, orient="row")
+def record(
+    settings: Settings,
+    tenant_id: str,
+    interval: Interval,
+    landed: list[dict[str, Any]],
+    read_again: list[dict[str, Any]],
+) -> set[tuple[str, str]]:
+    """Add the lines of an interval that the ledger lacks, once whoever else records it now.
+
+    `landed` are the lines of commits, one for each (table, run). `read_again` are
+    lines of tables that nothing came of; they count only where the interval has
+    no line of the table yet. Gives the (table, run) added.
+    """
     uri = paths.ledger(settings)
-    delta.retrying(
-        lambda: delta.write(delta.open_table(uri) or uri, rows, partition_by=["tenant_id"])
-    )
+
+    def add() -> set[tuple[str, str]]:
+        ledger = delta.open_table(uri)
+        known = set()
+        if ledger is not None:
+            mine = pl.scan_delta(ledger).filter(
+                pl.col("tenant_id") == tenant_id,
+                pl.col("interval_from") == interval.start,
+                pl.col("interval_to") == interval.end,
+            )
+            known = set(mine.select("table", "ingest_run").collect().iter_rows())
+        missing = [line for line in landed if (line["table"], line["ingest_run"]) not in known]
+        told = {table for table, _ in known} | {line["table"] for line in missing}
+        missing += [line for line in read_again if line["table"] not in told]
+        if missing:
+            delta.write(
+                ledger or uri,
+                _frame(missing),
+                partition_by=["tenant_id"],
+                commit=delta.properties([delta.next_number(ledger, f"ledger/{tenant_id}")]),
+            )
+        return {(line["table"], line["ingest_run"]) for line in missing}
+
+    return delta.retrying(add)
+
+
+def _frame(lines: list[dict[str, Any]]) -> pl.DataFrame:
+    ends = ("interval_from", "interval_to")
+    typed = [{**line, **{e: datetime.fromisoformat(line[e]) for e in ends}} for line in lines]
+    return pl.DataFrame(typed, schema=COLUMNS, orient="row")

@@ -82,7 +82,9 @@ def write(
             )
             fresh = rows.join(known, on="quarantine_id", how="anti", maintain_order="left")
         if fresh.height:
-            delta.write(table or uri, fresh, partition_by=["tenant_id"])
+            once = delta.next_number(table, f"quarantine/{tenant_id}")
+            commit = delta.properties([once])
+            delta.write(table or uri, fresh, partition_by=["tenant_id"], commit=commit)
         return fresh.height
 
     return delta.retrying(add)

@@ -130,10 +130,8 @@ def _commit(
         pl.lit(run_id).alias("ingest_run")
     )
     rows = rows.sort(table.time, table.key)
-    # By this transaction two landings of one tenant that read the same version exclude each other.
-    app = f"land/{tenant_id}"
-    number = (target.transaction_version(app) or 0) + 1 if target else 1
-    commit = delta.properties([(app, number)], {"landing": line})
+    once = delta.next_number(target, f"land/{tenant_id}")
+    commit = delta.properties([once], {"landing": line})
     if target is not None and settled.replaces:
         delta.upsert(target, rows, tenant_id=tenant_id, key=table.key, commit=commit)
     else:
@@ -179,22 +177,14 @@ def _close(
     commits: list[dict[str, Any]],
 ) -> Interval | None:
     """Write the ledger lines still missing; gives the interval touched by this run's commits."""
-    mine = ledger.read(settings, tenant_id).filter(
-        (pl.col("interval_from") == interval.start) & (pl.col("interval_to") == interval.end)
-    )
-    recorded = set(mine.select("table", "ingest_run").iter_rows())
-    spans, missing = [], []
-    for line in commits:
-        is_new = (line["table"], line["ingest_run"]) not in recorded
-        if is_new:
-            missing.append({k: v for k, v in line.items() if k in ledger.COLUMNS})
-        if is_new or line["ingest_run"] == run_id:
-            spans.append(_whole_days(line))
-    told = {table for table, _ in recorded} | {line["table"] for line in missing}
-    for name, counts in rows.items():
-        if name not in told:
-            missing.append(ledger.entry(tenant_id, name, interval, counts, run_id))
-    ledger.record(settings, missing)
+    landed = [{k: v for k, v in line.items() if k in ledger.COLUMNS} for line in commits]
+    read = [ledger.entry(tenant_id, name, interval, rows[name], run_id) for name in rows]
+    new = ledger.record(settings, tenant_id, interval, landed, read)
+    spans = [
+        _whole_days(line)
+        for line in commits
+        if line["ingest_run"] == run_id or (line["table"], line["ingest_run"]) in new
+    ]
     return Interval.covering(spans) if spans else None
 
 
