@@ -12,7 +12,7 @@ from analytics.errors import AnalyticsError
 from analytics.settings import PROJECT
 from bench import machine, report
 from bench.figure import Figure
-from bench.measures import MEASURES
+from bench.measures import MEASURES, measure_of
 from bench.place import FULL, QUICK, Place, place
 
 OUT = PROJECT / "var" / "bench"
@@ -24,7 +24,7 @@ def run_measures(names: list[str], here: Place, about: dict) -> list[Figure]:
     figures: list[Figure] = []
     for number, name in enumerate(names, 1):
         with console.status(f"({number}/{len(names)}) {name}"):
-            found = MEASURES[name](here)
+            found = measure_of(name)(here)
         report.write(OUT, name, about, found)
         figures += found
         console.print(f"[green]✓[/] ({number}/{len(names)}) {name}", highlight=False)

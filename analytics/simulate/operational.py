@@ -2,11 +2,13 @@
 
 Writing days again replaces the rows of those days, found by `recorded_at`. Some
 days wait in memory and go in by one transaction, so a reader never sees half a day.
+While the server takes them in, the next days are made up.
 """
 
 from __future__ import annotations
 
 import io
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -51,6 +53,8 @@ class OperationalWriter:
         self.connection.execute("SET synchronous_commit = off")
         self.known = False
         self.waiting: list[tuple[date, dict[str, pl.DataFrame]]] = []
+        self.sender = ThreadPoolExecutor(1)
+        self.sent: Future[None] | None = None  # one transaction under way, never two
 
     def write(self, day: date, spelt: Spelt) -> None:
         """Replace the rows that were recorded on the day, now or with days to come."""
@@ -64,18 +68,29 @@ class OperationalWriter:
         self.waiting.append((day, frames))
         rows = sum(len(frame) for _, of_day in self.waiting for frame in of_day.values())
         if len(self.waiting) >= DAYS_A_TRANSACTION or rows >= ROWS_A_TRANSACTION:
-            self._commit()
+            self._send()
 
     def close(self, keep: bool) -> None:
         """Commit what waits, or drop it where the run failed."""
-        if keep and self.waiting:
-            self._commit()
-        self.connection.close()
+        try:
+            if keep and self.waiting:
+                self._send()
+            if keep and self.sent is not None:
+                self.sent.result()
+        finally:
+            self.sender.shutdown()
+            self.connection.close()
 
-    def _commit(self) -> None:
-        days = [day for day, _ in self.waiting]
-        frames = {table: pl.concat(f[table] for _, f in self.waiting) for table in POSTGRES}
+    def _send(self) -> None:
+        """Hand over what waits; raises what became of the transaction before."""
+        if self.sent is not None:
+            self.sent.result()
+        self.sent = self.sender.submit(self._commit, self.waiting)
         self.waiting = []
+
+    def _commit(self, waiting: list[tuple[date, dict[str, pl.DataFrame]]]) -> None:
+        days = [day for day, _ in waiting]
+        frames = {table: pl.concat(f[table] for _, f in waiting) for table in POSTGRES}
         if not self.known:
             self._create(frames)
             self.known = True

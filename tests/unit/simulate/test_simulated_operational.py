@@ -90,3 +90,14 @@ def test_a_wrong_password_says_which_database(dsn, tmp_path):
     wrong = psycopg.conninfo.make_conninfo(dsn, password="not it")  # noqa: S106
     with pytest.raises(StackError, match="nordic_beats cannot be reached"):
         live(wrong, tmp_path, 1)
+
+
+@pytest.mark.parametrize("days", [3, 25], ids=["the last transaction", "one of several"])
+def test_a_transaction_the_server_refuses_is_raised_and_leaves_nothing(dsn, tmp_path, days):
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE SCHEMA app")
+        connection.execute("CREATE TABLE app.plays (recorded_at timestamptz)")
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        live(dsn, tmp_path, days)
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM app.plays").fetchone() == (0,)
