@@ -6,9 +6,7 @@ import asyncio
 from datetime import date
 from pathlib import Path
 
-from analytics.errors import AnalyticsError
-from analytics.lake.tables import EARLIEST
-from analytics.report.engine import AnalyticsEngine
+from analytics.report.engine import AnalyticsEngine, check_period
 from analytics.report.model import Report
 from analytics.settings import Settings
 
@@ -16,9 +14,8 @@ from analytics.settings import Settings
 def make_report(
     settings: Settings, tenant_id: str, days: int = 28, until: date | None = None
 ) -> Report:
-    """The report of `days` days. Raises AnalyticsError for a period before any data."""
-    if until is not None and until < EARLIEST.date():
-        raise AnalyticsError(f"until {until}: no data is older than {EARLIEST:%Y-%m-%d}")
+    """The report of `days` days, as `AnalyticsEngine.generate_report` gives it."""
+    check_period(days, until)  # before the warehouse is asked
 
     async def make() -> Report:
         engine = AnalyticsEngine(tenant_id, settings)

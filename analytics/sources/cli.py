@@ -20,3 +20,7 @@ def sources() -> None:
         about = (inspect.getdoc(type(handler)) or "") if name in ("csv",) else ""
         first = (about or (module.__doc__ if module else "") or "").strip().splitlines()[0]
         typer.echo(f"{name}\n  {first}\n  {handler.example}\n")
+    typer.echo(
+        "An entry may also say what the source owes: least_rows_a_day: 1000, fresh_within_days: 1. "
+        "Every field: docs/sources.md"
+    )

@@ -7,7 +7,7 @@ from analytics.warehouse.load import Loaded, load, load_features
 from analytics.warehouse.prepare import prepare
 from analytics.warehouse.publish import Published, publish
 from analytics.warehouse.publish_rows import publish_rows
-from analytics.warehouse.read import read
+from analytics.warehouse.read import one_view, read
 from analytics.warehouse.roles import bootstrap
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "labels",
     "load",
     "load_features",
+    "one_view",
     "prepare",
     "publish",
     "publish_rows",

@@ -141,7 +141,7 @@ def _explain(text: str, login: dict[str, str]) -> str:
     for sign, remedy in _REMEDIES:
         if sign in text:
             return f"{where}: {remedy.format(**login)}"
-    reason = text.strip().splitlines()[-1] if text.strip() else "no reason given"
+    reason = " ".join(text.split()) or "no reason given"
     if login.get("password"):
         reason = reason.replace(login["password"], "***")
     return (

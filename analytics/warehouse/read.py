@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
@@ -43,16 +44,33 @@ def read(
     """The rows of one query, typed; with `tenant_id` as that tenant's own login."""
     role = get_tenant(settings, tenant_id).role if tenant_id is not None else "pipeline"
     with connect(settings, role=role) as connection:
-        try:
-            cursor = connection.execute(query, params)  # type: ignore[arg-type]
-        except psycopg.Error as error:
-            raise WarehouseError(sql_error(error)) from None
-        if cursor.description is None:
-            raise WarehouseError("this statement returns no rows; write a select")
-        rows = cursor.fetchall()
-        schema = {
-            column.name: _TYPES.get(_type_name(column.type_code)) for column in cursor.description
-        }
+        return _query(connection, query, params)
+
+
+@contextmanager
+def one_view(settings: Settings, tenant_id: str) -> Iterator[Callable[..., pl.DataFrame]]:
+    """`read` for several queries as a tenant that all see the same moment.
+
+    What is published meanwhile shows in none of them.
+    """
+    with connect(settings, role=get_tenant(settings, tenant_id).role) as connection:
+        connection.execute("set transaction isolation level repeatable read, read only")
+        yield lambda query, params=None: _query(connection, query, params)
+
+
+def _query(
+    connection: psycopg.Connection, query: str, params: Mapping[str, Any] | Sequence[Any] | None
+) -> pl.DataFrame:
+    try:
+        cursor = connection.execute(query, params)  # type: ignore[arg-type]
+    except psycopg.Error as error:
+        raise WarehouseError(sql_error(error)) from None
+    if cursor.description is None:
+        raise WarehouseError("this statement returns no rows; write a select")
+    rows = cursor.fetchall()
+    schema = {
+        column.name: _TYPES.get(_type_name(column.type_code)) for column in cursor.description
+    }
     return _frame(rows, schema)
 
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from analytics.errors import AnalyticsError
+from analytics.report.metrics import METRICS, conversion
 from analytics.report.model import Section
 from analytics.settings import PROJECT, Settings
 from tests.integration.warehouse.published import (
@@ -125,6 +126,23 @@ def heard(plays: list[Play], first: date) -> dict[str, float | None]:
         "plays_per_listener": len(mine) / len(listeners) if listeners else None,
         "skip_share": sum(p.is_skipped for p in mine) / len(mine) if mine else None,
     }
+
+
+def test_a_publication_while_the_report_is_made_shows_in_none_of_it(
+    warehouse: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = report(publish_all(warehouse), "t1")
+
+    def conversion_while_something_is_published(read, period):
+        publish_plays(warehouse, "t1", PLAYS["t1"][:5])
+        publish_spans(warehouse, "t1", [])
+        note_snapshot(warehouse, "t1", 2, BEFORE, END + timedelta(days=9))
+        return conversion(read, period)
+
+    monkeypatch.setitem(METRICS, "conversion", conversion_while_something_is_published)
+    assert report(warehouse, "t1") == quiet
+    monkeypatch.undo()
+    assert report(warehouse, "t1") != quiet
 
 
 @pytest.mark.parametrize("tenant_id", TENANTS)

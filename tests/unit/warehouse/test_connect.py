@@ -25,6 +25,7 @@ def test_a_server_that_does_not_answer_is_named_and_the_password_is_not(
         connect(settings)
     assert SECRET not in "".join(traceback.format_exception(no.value))
     assert SECRET not in repr(settings)
+    assert "Connection refused Is the server running" in str(no.value)
 
 
 @pytest.mark.parametrize(
