@@ -4,6 +4,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
+# Two processes of tests: one waits for Airflow most of its time.
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup run test test-long lint e2e bench claims docs up down status lock clean
@@ -19,10 +21,10 @@ run: setup ## start the stack, simulate three tenants, run the whole chain; DATA
 
 test: setup ## lint, then the tests (seeded samples of the long suites)
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -m "not long"
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long"
 
 test-long: setup ## everything: all seeds, all engines, all kills
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 lint: setup ## ruff, mypy, sqlfluff, yamllint, kingfisher (secrets): no warnings
 	@$(BIN)/ruff check .

@@ -28,6 +28,25 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
+# Rooms whose tests share what is dear to start; each stays in one process, begun first.
+ROOMS = {"integration/stack": "stack", "integration/dags": "stack", "integration/ml": "learning"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests side by side (`-n`): a shared room goes to one process, else each file does."""
+    here = Path(__file__).parent
+    order = list(dict.fromkeys(ROOMS.values()))
+
+    def group(item: pytest.Item) -> str:
+        file = item.path.relative_to(here)
+        return ROOMS.get(str(file.parent), str(file))
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda it: order.index(group(it)) if group(it) in order else len(order))
+
+
 DATA = Path(os.environ.get("ANALYTICS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 TWO_TENANTS = [

@@ -5,23 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 from analytics.errors import AnalyticsError
 from analytics.lake.tables import EARLIEST
-from analytics.report.metrics import METRICS, Period, Reader, top_reasons
-from analytics.report.model import Insights, Report
+from analytics.report.insights import insights
+from analytics.report.metrics import METRICS, Period, Reader
+from analytics.report.model import Report
 from analytics.settings import Settings, load_settings
 from analytics.tenants import Tenant, get_tenant
 
 MOST_DAYS = 3660
-# A day has a decision for each champion it was looked at with: the last champion's is the last.
-NEWEST_FIRST = {
-    "training_outcomes": "as_of_date desc",
-    "retraining_decisions": (
-        "as_of_date desc, nullif(champion_version, 'none')::int desc nulls last"
-    ),
-}
 
 
 def check_period(days: int, until: date | None) -> None:
@@ -105,7 +98,7 @@ class AnalyticsEngine:
                 end=period.end,
                 snapshot_id=snapshot["snapshot_id"][0],
                 sections=tuple(METRICS[m](read, period) for m in metrics),
-                insights=_insights(read, period.end) if ml_insights else None,
+                insights=insights(read, period.end) if ml_insights else None,
             )
 
 
@@ -115,30 +108,3 @@ def _published_until(read: Reader) -> date | None:
     if last is None:  # every publication was of all history
         last = read("select max(listening_date) + 1 from serve.daily_listening").item()
     return last
-
-
-def _insights(read: Reader, until: date) -> Insights:
-    outcome = _latest(read, "training_outcomes", until)
-    decision = _latest(read, "retraining_decisions", until)
-    champion = _latest(read, "training_outcomes", until, "promoted")
-    return Insights(
-        model_version=str(champion["version"]) if champion else None,
-        model_metric="AUC" if champion else None,
-        model_score=champion["metric"] if champion else None,
-        baseline_score=champion["baseline"] if champion else None,
-        last_training=outcome["outcome"] if outcome else "never trained",
-        last_decision=decision["reason"] if decision else "never monitored",
-        top_reasons=top_reasons(read, until),
-    )
-
-
-def _latest(read: Reader, relation: str, until: date, where: str = "true") -> dict[str, Any] | None:
-    known = read("select to_regclass(%(n)s) is not null", {"n": f"serve.{relation}"})
-    if not known.item():
-        return None
-    query = (
-        f"select * from serve.{relation} where as_of_date <= %(until)s and {where}"  # noqa: S608  our own words
-        f" order by {NEWEST_FIRST[relation]} limit 1"
-    )
-    rows = read(query, {"until": until})
-    return None if rows.is_empty() else rows.row(0, named=True)

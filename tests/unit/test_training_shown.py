@@ -8,7 +8,7 @@ from datetime import date
 import polars as pl
 
 from analytics.job import outcome as closing
-from analytics.report.engine import AnalyticsEngine
+from analytics.report.insights import insights
 from ml import outcomes
 from ml.drift import decisions
 
@@ -26,24 +26,23 @@ def a_training(**changes: object) -> dict:
     return asdict(outcomes.TrainingOutcome(**{**values, **changes}))
 
 
-class Published(AnalyticsEngine):
+def published(training: dict):
     """Reads what one training and one decision would publish, as their own schemas have it."""
 
-    def __init__(self, training: dict) -> None:
-        super().__init__("t1")
-        self._training = training
-
-    def _read(self, sql: str, params: dict | None = None) -> pl.DataFrame:
+    def read(sql: str, params: dict | None = None) -> pl.DataFrame:
         if "to_regclass" in sql:
-            return pl.DataFrame({"known": [params != {"n": "serve.churn_predictions"}]})
+            there = "serve.churn_predictions" not in (params or {}).values()
+            return pl.DataFrame({"known": [there]})
         if "training_outcomes" in sql:
-            wanted = self._training["promoted"] or "promoted" not in sql
-            return pl.DataFrame([self._training] if wanted else [], schema=outcomes._SCHEMA)
+            wanted = training["promoted"] or "promoted" not in sql
+            return pl.DataFrame([training] if wanted else [], schema=outcomes._SCHEMA)
         return pl.DataFrame(schema=decisions._SCHEMA)
+
+    return read
 
 
 def test_a_report_shows_the_champion_as_learning_recorded_it():
-    said = Published(a_training())._insights(DAY)
+    said = insights(published(a_training()), DAY)
     assert (said.model_version, said.model_score, said.baseline_score) == ("3", 0.8, 0.7)
     assert said.last_training == "trained, promoted: beats the baseline"
     assert said.last_decision == "never monitored"
@@ -51,7 +50,7 @@ def test_a_report_shows_the_champion_as_learning_recorded_it():
 
 def test_a_report_without_champion_says_why():
     lost = a_training(promoted=False, outcome="trained, not promoted: does not beat the baseline")
-    said = Published(lost)._insights(DAY)
+    said = insights(published(lost), DAY)
     assert said.model_version is None
     assert said.last_training == "trained, not promoted: does not beat the baseline"
 
