@@ -19,6 +19,8 @@ from analytics.settings import PROJECT
 from ml.registry.client import CHALLENGER, CHAMPION, Registry, model_name
 
 if TYPE_CHECKING:
+    from mlflow.models.model import ModelInfo
+
     from ml.features import TrainingSet
     from ml.train import Result, TrainConfig
 
@@ -132,12 +134,13 @@ def register(
     ):
         warnings.simplefilter("ignore")
         mlflow.log_params(_parameters(config, result))
-        mlflow.log_metrics(_metrics(result))
         mlflow.log_dict(json.loads(config.model_dump_json()), "config.json")
         _pictures(result, Path(folder))
-        model_uri = _log_model(result, config, Path(folder))
+        model = _log_model(result, config, Path(folder))
+        # Of run and model in one request; logged before, MLflow would copy them one by one.
+        mlflow.log_metrics(_metrics(result), model_id=model.model_id)
     version = mlflow.register_model(
-        model_uri, name, tags={**tags, **_judgement(result)}, await_registration_for=60
+        model.model_uri, name, tags={**tags, **_judgement(result)}, await_registration_for=60
     )
     return settle(
         registry,
@@ -171,7 +174,7 @@ def code_commit() -> str:
     return said.stdout.strip()
 
 
-def _log_model(result: Result, config: TrainConfig, folder: Path) -> str:
+def _log_model(result: Result, config: TrainConfig, folder: Path) -> ModelInfo:
     """One pyfunc: its code is the scorer's own file, its state JSON and arrays."""
     import mlflow.pyfunc
     from mlflow.models import infer_signature
@@ -180,7 +183,7 @@ def _log_model(result: Result, config: TrainConfig, folder: Path) -> str:
 
     example = result.holdout[list(config.features)].head(5)
     answer = result.scorer.probability(example)
-    logged = mlflow.pyfunc.log_model(
+    return mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(code.__file__)),
         artifacts={"scorer": str(result.scorer.save(folder / "scorer"))},
@@ -188,7 +191,6 @@ def _log_model(result: Result, config: TrainConfig, folder: Path) -> str:
         input_example=example,
         pip_requirements=["mlflow", "numpy", "pandas", "xgboost-cpu"],
     )
-    return logged.model_uri
 
 
 def _pictures(result: Result, folder: Path) -> None:

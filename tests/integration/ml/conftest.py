@@ -57,6 +57,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
         "database_uri": f"sqlite:///{home}/auth.db",
         "admin_username": "admin",
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+        "auth_cache_ttl_seconds": "30",
     }
     with (home / "auth.ini").open("w") as file:
         config.write(file)
