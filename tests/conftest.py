@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Airflow reads its home when it is first imported, so it gets one of its own before that.
 # Deleted at the end of the run by pytest_unconfigure.
@@ -22,6 +24,33 @@ import yaml
 from analytics.secrets import secret
 from analytics.settings import Settings, load_settings
 from analytics.stack.postgres import Postgres, free_port
+
+PATIENCE = 120  # seconds in which a process of `-n` takes its servers down after Ctrl-C
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """After Ctrl-C the processes of `-n` end like one alone; theirs would be killed meanwhile."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from execnet.gateway_base import WorkerGateway
+
+        signal.signal(signal.SIGINT, _interrupt_once)
+        WorkerGateway._terminate_execution = _let_end
+    elif config.pluginmanager.hasplugin("xdist"):
+        from xdist.workermanage import NodeManager
+
+        NodeManager.EXIT_TIMEOUT = PATIENCE
+
+
+def _interrupt_once(number: int, frame: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _let_end(gateway: Any) -> None:
+    gateway._execpool.trigger_shutdown()
+    if not gateway._execpool.waitall(5):
+        os.kill(os.getpid(), signal.SIGINT)
+        gateway._execpool.waitall(PATIENCE)
 
 
 def pytest_unconfigure() -> None:
