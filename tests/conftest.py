@@ -61,6 +61,7 @@ def pytest_unconfigure() -> None:
 ROOMS = {"integration/stack": "stack", "integration/dags": "stack", "integration/ml": "learning"}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests side by side (`-n`): a shared room goes to one process, else each file does."""
     here = Path(__file__).parent
