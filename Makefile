@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 # Two processes of tests: one waits for Airflow most of its time.
-SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n 2 --no-loadscope-reorder
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup run test test-long lint e2e bench claims docs up down status lock clean

@@ -61,20 +61,27 @@ def pytest_unconfigure() -> None:
 ROOMS = {"integration/stack": "stack", "integration/dags": "stack", "integration/ml": "learning"}
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks
+def room(nodeid: str) -> str:
+    """What stays together when tests run side by side: a shared room, else a file."""
+    file = nodeid.split("::")[0].removeprefix("tests/")
+    return ROOMS.get(file.rpartition("/")[0], file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRoom(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return room(nodeid)
+
+    return ByRoom(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests side by side (`-n`): a shared room goes to one process, else each file does."""
-    here = Path(__file__).parent
-    order = list(dict.fromkeys(ROOMS.values()))
-
-    def group(item: pytest.Item) -> str:
-        file = item.path.relative_to(here)
-        return ROOMS.get(str(file.parent), str(file))
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda it: order.index(group(it)) if group(it) in order else len(order))
+        rooms = list(dict.fromkeys(ROOMS.values()))
+        items.sort(key=lambda it: [room(it.nodeid) != name for name in rooms])
 
 
 DATA = Path(os.environ.get("ANALYTICS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
