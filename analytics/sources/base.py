@@ -6,12 +6,14 @@ it types what came, sets aside what cannot be read or typed, and maps the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
-from typing import Protocol
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -19,6 +21,8 @@ from analytics.interval import Interval
 from analytics.lake.lineage import REJECTS
 from analytics.settings import Settings
 from analytics.tenants import Source, Tenant
+
+HEAD = 64 << 10  # bytes looked at to tell what a file is
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Unit:
     name: str  # the same on every machine: relative to the landing folder
     digest: str  # of the content; the same digest is never ingested twice
     arrived_on: date | None  # None where the source does not date its files
-    path: Path | None = None
+    location: str | None = None  # of a file: an absolute path or a URL
 
     @property
     def number(self) -> int:
@@ -52,6 +56,51 @@ class Batch:
     rejects: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class Look:
+    """A file somebody gave us, before we know what it is: its name and how it begins."""
+
+    name: str  # below the folder given, with slashes; of a file in a zip, its name there
+    head: bytes  # the first HEAD bytes, unpacked
+    location: str  # where the file, or the zip that holds it, lies
+
+    @property
+    def base(self) -> str:
+        return self.name.rsplit("/", 1)[-1]
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.base).suffix.lower()
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The whole lines of the head, as text."""
+        text = self.head.decode("utf-8-sig", errors="replace")
+        lines = text.splitlines()
+        return lines[:-1] if len(lines) > 1 and len(self.head) >= HEAD else lines
+
+    @cached_property
+    def first_object(self) -> dict[str, Any]:
+        """The first JSON object of a file with one a line; empty where there is none."""
+        for line in self.lines:
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(found, dict):
+                return found
+        return {}
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a file is taken for: the entry of a source that would read it."""
+
+    name: str  # what to call the source
+    fields: Mapping[str, Any] = field(default_factory=dict)  # of the entry: table, columns …
+    family: str | None = None  # glob, below the folder, of files to be read together with it
+
+
 ReadUnit = Callable[[Unit], Iterator[Batch]]
 
 
@@ -60,6 +109,9 @@ class SourceReader(Protocol):
 
     format: str
     example: str  # an entry for the tenants file
+
+    def recognise(self, look: Look) -> Recognised | None:
+        """The source that would read this file; None when it is of another format."""
 
     def feeds(self, source: Source) -> tuple[str, ...]:
         """The silver tables it feeds; rejects are counted on the first."""

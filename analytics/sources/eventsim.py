@@ -19,7 +19,7 @@ import polars as pl
 from analytics.errors import SchemaError
 from analytics.settings import Settings
 from analytics.sources import files
-from analytics.sources.base import Batch, Unit, rejects
+from analytics.sources.base import Batch, Look, Recognised, Unit, rejects
 from analytics.sources.json_lines import parsed, pieces
 from analytics.sources.shape import EVER, canonical, identified, song_key
 from analytics.sources.typed import typed_batch
@@ -61,6 +61,10 @@ class Eventsim(files.FileReader):
     format = "eventsim"
     example = '- {name: events, format: eventsim, path: "{landing}/my_tenant/events/{date}.jsonl"}'
 
+    def recognise(self, look: Look) -> Recognised | None:
+        is_log = look.suffix in (".json", ".jsonl") and {"page", "ts"} <= look.first_object.keys()
+        return Recognised("events") if is_log else None
+
     def feeds(self, source: Source) -> tuple[str, ...]:
         return ("plays", "app_events", "listeners", "subscription_events", "tracks")
 
@@ -70,8 +74,9 @@ class Eventsim(files.FileReader):
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
     ) -> Iterator[Batch]:
-        with files.opened(tenant, source, unit) as file:
-            for number, lines in pieces(file):
+        first = 0
+        for _, file in files.members(tenant, source, unit):
+            for number, lines in pieces(file, first):
                 frame, broken = parsed(number, lines, FIELDS)
                 for column in NEEDED:
                     if frame.height and frame[column].null_count() == frame.height:
@@ -98,6 +103,7 @@ class Eventsim(files.FileReader):
                 )
                 bad = rejects(tenant, source, "plays", unit, pl.concat([broken, incomplete]))
                 yield Batch(batch.rows, pl.concat([batch.rejects, bad]))
+                first = number + len(lines)
 
     def conform(
         self, tenant: Tenant, source: Source, bronze: pl.DataFrame

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import glob
-import gzip
-import hashlib
+import io
 import re
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 import polars as pl
@@ -20,7 +18,16 @@ from analytics.errors import SourceError
 from analytics.interval import Interval
 from analytics.lake.tables import TABLES
 from analytics.settings import Settings
-from analytics.sources.base import Batch, ReadUnit, SourceReader, Unit, Units
+from analytics.sources import packed, stores
+from analytics.sources.base import (
+    Batch,
+    Look,
+    ReadUnit,
+    Recognised,
+    SourceReader,
+    Unit,
+    Units,
+)
 from analytics.sources.plausible import plausible_span
 from analytics.tenants import Source, Tenant
 
@@ -29,6 +36,9 @@ DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 class FileReader:
     """What readers of files share: their units are files, and one needs nothing of another."""
+
+    def recognise(self, look: Look) -> Recognised | None:
+        return None
 
     def units(
         self, settings: Settings, tenant: Tenant, source: Source, interval: Interval
@@ -50,9 +60,9 @@ class FileReader:
             return Units(found)
         dated, missing = [], []
         for day in interval.days():
-            paths = _matches(pattern.replace("{date}", day.isoformat()))
-            dated += [_unit(settings, tenant, source, path, day) for path in paths]
-            if not paths:
+            of_day = _matches(tenant, source, pattern.replace("{date}", day.isoformat()))
+            dated += [_unit(settings, tenant, source, found, day) for found in of_day]
+            if not of_day:
                 missing.append(day)
         if not dated:
             raise SourceError(
@@ -93,9 +103,15 @@ def all_units(settings: Settings, tenant: Tenant, source: Source) -> tuple[Unit,
     """Every file of the source, whatever the day."""
     pattern = _pattern(settings, tenant, source)
     if "{date}" not in pattern:
-        return tuple(_unit(settings, tenant, source, path, None) for path in _matches(pattern))
-    dated = _matches(pattern.replace("{date}", "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9]"))
-    return tuple(_unit(settings, tenant, source, p, _day_of(tenant, source, p)) for p in dated)
+        return tuple(
+            _unit(settings, tenant, source, found, None)
+            for found in _matches(tenant, source, pattern)
+        )
+    days = pattern.replace("{date}", "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9]")
+    return tuple(
+        _unit(settings, tenant, source, found, _day_of(tenant, source, found.location))
+        for found in _matches(tenant, source, days)
+    )
 
 
 def days_interval(first: date, last: date) -> Interval:
@@ -105,17 +121,41 @@ def days_interval(first: date, last: date) -> Interval:
 
 @contextmanager
 def opened(tenant: Tenant, source: Source, unit: Unit) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked when it ends in .gz. A damaged file raises SourceError."""
-    assert unit.path is not None
+    """The file's bytes as they are stored. A damaged file raises SourceError."""
+    assert unit.location is not None
     try:
-        if unit.path.suffix == ".gz":
-            with gzip.open(unit.path, "rb") as unpacked:
-                yield unpacked  # type: ignore[misc]
-        else:
-            with unit.path.open("rb") as file:
-                yield file
-    except (OSError, EOFError) as error:
+        with stores.opened(unit.location) as file:
+            yield file
+    except packed.DAMAGE as error:
         raise damaged(tenant, source, unit, str(error)) from None
+
+
+def members(
+    tenant: Tenant, source: Source, unit: Unit, mine: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, IO[bytes]]]:
+    """Each file within the unit, by name, unpacked: itself, or those of a zip that are `mine`.
+
+    A damaged file raises SourceError.
+    """
+    assert unit.location is not None
+    with opened(tenant, source, unit) as file:
+        yield from packed.members(file, unit.location, stores.size(unit.location), mine)
+
+
+def seekable(tenant: Tenant, source: Source, unit: Unit) -> Iterator[str | IO[bytes]]:
+    """What holds data of a format that is read from its end: a path, or streams."""
+    assert unit.location is not None
+    is_plain = packed.plain_name(unit.location) == unit.location
+    if is_plain and stores.size(unit.location) == 0:
+        return
+    if is_plain and not stores.is_remote(unit.location):
+        yield unit.location
+    elif is_plain:
+        with opened(tenant, source, unit) as file:
+            yield file
+    else:
+        for _, file in members(tenant, source, unit):
+            yield io.BytesIO(file.read())
 
 
 def damaged(tenant: Tenant, source: Source, unit: Unit, what: str) -> SourceError:
@@ -131,8 +171,15 @@ def _pattern(settings: Settings, tenant: Tenant, source: Source) -> str:
     return source.path.replace("{landing}", glob.escape(str(settings.landing)))
 
 
-def _matches(pattern: str) -> list[Path]:
-    return sorted(p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file())
+def _matches(tenant: Tenant, source: Source, pattern: str) -> list[stores.Found]:
+    try:
+        return stores.matches(pattern)
+    except OSError as error:
+        raise SourceError(
+            f"{tenant.id}: source {source.name}: {pattern} cannot be asked for its files "
+            f"({error}). Check the address and the variables that hold its login, or ask its "
+            f"owner ({source.owner})"
+        ) from None
 
 
 def _read(
@@ -141,45 +188,47 @@ def _read(
     """`read`, where packed bytes that make no sense are damage like any other."""
     try:
         yield from reader.read(settings, tenant, source, unit)
-    except zlib.error as error:
+    except packed.DAMAGE as error:
         raise damaged(tenant, source, unit, str(error)) from None
 
 
-def _unit(settings: Settings, tenant: Tenant, source: Source, path: Path, day: date | None) -> Unit:
-    pattern = _pattern(settings, tenant, source)
-    root = settings.landing if path.is_relative_to(settings.landing) else _literal_folder(pattern)
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    return Unit(name=name, digest=_digest(tenant, source, path), arrived_on=day, path=path)
+def _unit(
+    settings: Settings, tenant: Tenant, source: Source, found: stores.Found, day: date | None
+) -> Unit:
+    return Unit(
+        name=_name(settings, tenant, source, found.location),
+        digest=_digest(tenant, source, found),
+        arrived_on=day,
+        location=found.location,
+    )
 
 
-def _day_of(tenant: Tenant, source: Source, path: Path) -> date:
-    day = DAY.findall(path.name if DAY.search(path.name) else str(path))[-1]
+def _name(settings: Settings, tenant: Tenant, source: Source, location: str) -> str:
+    """The location below the landing folder, else below the pattern's own folder."""
+    for root in (str(settings.landing), stores.literal_folder(_pattern(settings, tenant, source))):
+        if location.startswith(f"{root}/"):
+            return location.removeprefix(f"{root}/")
+    return PurePosixPath(location).name
+
+
+def _day_of(tenant: Tenant, source: Source, location: str) -> date:
+    name = Path(location).name
+    day = DAY.findall(name if DAY.search(name) else location)[-1]
     try:
         return date.fromisoformat(day)
     except ValueError:
         raise SourceError(
-            f"{tenant.id}: source {source.name}: {path} is dated {day}, which is no day. Rename "
-            f"it to the day it arrived, or ask its owner ({source.owner}), and run again"
+            f"{tenant.id}: source {source.name}: {location} is dated {day}, which is no day. "
+            f"Rename it to the day it arrived, or ask its owner ({source.owner}), and run again"
         ) from None
 
 
-def _literal_folder(pattern: str) -> Path:
-    """The deepest folder of the pattern without wildcards."""
-    kept = []
-    for part in Path(pattern).parts[:-1]:
-        if glob.has_magic(part) or "{date}" in part:
-            break
-        kept.append(part)
-    return Path(*kept)
-
-
-def _digest(tenant: Tenant, source: Source, path: Path) -> str:
-    """sha256 of the content, read in pieces."""
+def _digest(tenant: Tenant, source: Source, found: stores.Found) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return stores.digest(found)
     except OSError as error:
         raise SourceError(
-            f"{tenant.id}: source {source.name}: {path} cannot be read ({error.strerror}). Let "
-            f"this user read it, or ask its owner ({source.owner}) for it, and run again"
+            f"{tenant.id}: source {source.name}: {found.location} cannot be read "
+            f"({error.strerror or error}). Let this user read it, or ask its owner "
+            f"({source.owner}) for it, and run again"
         ) from None

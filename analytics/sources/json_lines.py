@@ -9,18 +9,26 @@ from typing import IO
 import polars as pl
 
 PIECE = 16 << 20  # bytes read at a time
+LONGEST_LINE = 64 << 20  # a longer line is no event, and would fill the memory
 RAW_WIDTH = 4000
 
 
-def pieces(file: IO[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """(number of the first line, from 0, and some whole lines) until the file ends."""
-    number, rest = 0, b""
+def pieces(file: IO[bytes], first: int = 0) -> Iterator[tuple[int, list[bytes]]]:
+    """(number of the first line, from `first`, and some whole lines) until the file ends.
+
+    Of a line longer than LONGEST_LINE only its beginning is given, which is no JSON.
+    """
+    number, rest, is_cut = first, b"", False
     while chunk := file.read(PIECE):
         lines = (rest + chunk).split(b"\n")
+        if is_cut and len(lines) > 1:  # the end of the long line
+            lines[0], is_cut = rest, False
         rest = lines.pop()
         if lines:
             yield number, lines
             number += len(lines)
+        if is_cut or len(rest) > LONGEST_LINE:
+            rest, is_cut = rest[:RAW_WIDTH], True
     if rest:
         yield number, [rest]
 

@@ -6,6 +6,7 @@ Feeds    tracks. The id is made of artist, title and length, as plays of logs
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 
 import polars as pl
@@ -14,7 +15,7 @@ from analytics.errors import SchemaError
 from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import files
-from analytics.sources.base import Batch, Unit, rejects
+from analytics.sources.base import Batch, Look, Recognised, Unit, rejects
 from analytics.sources.json_lines import parsed, pieces
 from analytics.sources.shape import EVER, canonical, identified, song_key
 from analytics.sources.typed import typed_batch
@@ -25,11 +26,19 @@ FIELDS: dict[str, pl.DataType | type[pl.DataType]] = {
     "artist_id": pl.String, "artist_name": pl.String, "artist_location": pl.String,
     "artist_latitude": pl.Float64, "artist_longitude": pl.Float64, "num_songs": pl.Int32,
 }  # fmt: skip
+SIGNS = {"artist_name", "title", "duration"}
 
 
 class MsdSongs(files.FileReader):
     format = "msd_songs"
     example = '- {name: songs, format: msd_songs, path: "/data/my_tenant/song_data/**/*.json"}'
+
+    def recognise(self, look: Look) -> Recognised | None:
+        """One song a file: all JSON files of the same first folder belong to it."""
+        if look.suffix != ".json" or not SIGNS.issubset(look.first_object):
+            return None
+        top, _, below = look.name.partition("/")
+        return Recognised("songs", family=f"{glob.escape(top)}/**/*.json" if below else "*.json")
 
     def feeds(self, source: Source) -> tuple[str, ...]:
         return ("tracks",)
@@ -40,8 +49,9 @@ class MsdSongs(files.FileReader):
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
     ) -> Iterator[Batch]:
-        with files.opened(tenant, source, unit) as file:
-            for number, lines in pieces(file):
+        first = 0
+        for _, file in files.members(tenant, source, unit):
+            for number, lines in pieces(file, first):
                 frame, broken = parsed(number, lines, FIELDS)
                 if frame.height and frame["title"].null_count() == frame.height:
                     raise SchemaError(
@@ -51,6 +61,7 @@ class MsdSongs(files.FileReader):
                 batch = typed_batch(tenant, source, "tracks", unit, frame, FIELDS)
                 bad = rejects(tenant, source, "tracks", unit, broken)
                 yield Batch(batch.rows, pl.concat([batch.rejects, bad]))
+                first = number + len(lines)
 
     def extent(self, settings: Settings, tenant: Tenant, source: Source) -> Interval | None:
         return None

@@ -23,7 +23,7 @@ from analytics.errors import SourceError
 from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.sources import declared, files
-from analytics.sources.base import Batch, ReadUnit, Unit, Units
+from analytics.sources.base import Batch, Look, ReadUnit, Recognised, Unit, Units
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
 
@@ -38,6 +38,9 @@ class PostgresTable:
         "listener_id: account_id, paid_at: paid_at, amount_minor: cents, currency: currency, "
         "kind: kind}}"
     )
+
+    def recognise(self, look: Look) -> Recognised | None:
+        return None  # a table is no file
 
     def feeds(self, source: Source) -> tuple[str, ...]:
         return (source.table or "",)

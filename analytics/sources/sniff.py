@@ -3,56 +3,70 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 import shlex
-import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
 from analytics.errors import SourceError
 from analytics.interval import Interval
-from analytics.lake.tables import TABLES
 from analytics.settings import Settings
-from analytics.sources import reader, spotify_extended
+from analytics.sources import formats, packed, reader
+from analytics.sources.base import HEAD, Look, Recognised
 from analytics.sources.files import DAY
 from analytics.tenants import Source, Tenant, load_tenants
 
-HEAD = 64 << 10  # bytes looked at to tell what a file is
-PACKED = re.compile(r"\.(tgz|tar(\.\w+)?|7z|rar|(json|jsonl|csv|parquet)\.gz)$")
+ARCHIVE = re.compile(r"\.(tgz|tar(\.\w+)?|7z|rar)$")
 
 
-def sniff(folder: Path) -> list[Source]:
+@dataclass(frozen=True)
+class Sniffed:
+    """What a folder holds: the sources its files make up, and what nobody knows."""
+
+    sources: tuple[Source, ...]
+    files: dict[str, int]  # source → how many files are of it
+    unknown: tuple[str, ...]  # files of no known format, empty ones marked
+
+
+def sniff(folder: Path) -> Sniffed:
     """The sources the folder's files make up.
 
     Raises SourceError when there are none, or when a file cannot be looked into.
     """
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    seen = []
-    for path in _files(folder):
+    entries: dict[tuple[str, str], dict[str, Any]] = {}
+    counts: dict[tuple[str, str], int] = {}
+    unknown = []
+    taken = [(path, _looked_into(folder, path)) for path in _files(folder)]
+    zipped = {kind[0] for path, kind in taken if kind and packed.is_zip(path.name)}
+    for path, kind in taken:
         relative = path.relative_to(folder)
-        seen.append(
-            relative.as_posix() if path.stat().st_size else f"{relative.as_posix()} (empty)"
-        )
-        kind = _looked_into(folder, path)
-        if kind is not None:
-            entry = _entry(folder, relative, *kind)
-            found.setdefault((entry["format"], entry["path"]), entry)
-    if not found:
+        if kind is None:
+            size = path.stat().st_size
+            unknown.append(relative.as_posix() if size else f"{relative.as_posix()} (empty)")
+            continue
+        format_, found = kind
+        pattern = str(Path(glob.escape(str(folder))) / _pattern(relative, found, len(zipped) == 1))
+        entry = {"name": found.name, "format": format_, "path": pattern, **found.fields}
+        entries.setdefault((format_, pattern), entry)
+        counts[format_, pattern] = counts.get((format_, pattern), 0) + 1
+    if not entries:
         raise SourceError(
             f"{tenant_id_of(folder.name)}: nothing in {folder} is a known export. "
-            f"{_hint(folder, seen)} docs/sources.md says what is recognised; anything else is "
+            f"{_hint(folder, unknown)} docs/sources.md says what is recognised; anything else is "
             "declared in a tenants file"
         )
     names: dict[str, int] = {}
-    sources = []
-    for entry in found.values():
+    sources, files = [], {}
+    for key, entry in entries.items():
         number = names[entry["name"]] = names.get(entry["name"], 0) + 1
         name = entry["name"] if number == 1 else f"{entry['name']}_{number}"
         sources.append(Source.model_validate({**entry, "name": name}))
-    return sources
+        files[name] = counts[key]
+    return Sniffed(tuple(sources), files, tuple(unknown))
 
 
 def tenants_from_folder(
@@ -76,7 +90,8 @@ def tenants_from_folder(
                     f"{sub.name}: this folder and {other} would both be tenant {tenant_id}; "
                     "rename one of them"
                 )
-            sources = [s.model_dump(exclude_defaults=True) for s in sniff(sub.resolve())]
+            found = sniff(sub.resolve()).sources
+            sources = [s.model_dump(exclude_defaults=True) for s in found]
         except SourceError as error:
             if refused is None:
                 raise
@@ -124,31 +139,76 @@ def _files(folder: Path) -> list[Path]:
 
 def _hint(folder: Path, seen: list[str]) -> str:
     """The next step for a folder in which nothing is known."""
-    packed = [name for name in seen if PACKED.search(name)]
-    if not packed:
+    archives = [name for name in seen if ARCHIVE.search(name)]
+    if not archives:
         return f"It holds {', '.join(seen[:5]) or 'nothing'}."
-    where, into = shlex.quote(str(folder / packed[0])), shlex.quote(str(folder))
-    if ".tar" in packed[0] or packed[0].endswith(".tgz"):
-        return f"Unpack {packed[0]} first: `tar -xf {where} -C {into}`."
-    if packed[0].endswith(".gz"):
-        return f"Unpack {packed[0]} first: `gunzip -k {where}`."
-    return f"Unpack {packed[0]} first."
+    where, into = shlex.quote(str(folder / archives[0])), shlex.quote(str(folder))
+    if ".tar" in archives[0] or archives[0].endswith(".tgz"):
+        return f"Unpack {archives[0]} first: `tar -xf {where} -C {into}`."
+    return f"Unpack {archives[0]} first."
 
 
-def _looked_into(folder: Path, path: Path) -> tuple[str, dict[str, Any]] | None:
-    """`_kind`, where a file that cannot be opened is named."""
+def _looked_into(folder: Path, path: Path) -> tuple[str, Recognised] | None:
+    """The format and what it says of the file, or None for a file nobody knows."""
     import pyarrow
 
+    kinds: dict[tuple[str, str], tuple[str, Recognised]] = {}
     try:
-        return _kind(path)
+        with path.open("rb") as file:
+            for look in _looks(folder, path, file):
+                kind = _recognised(look)
+                if kind is not None:
+                    kinds.setdefault((kind[0], kind[1].name), kind)
     except PermissionError as error:
         raise _unreadable(folder, path, error) from None
-    except (OSError, pyarrow.ArrowException) as error:
-        what = str(error).splitlines()[0]
+    except (*packed.DAMAGE, pyarrow.ArrowException) as error:
+        what = (str(error) or type(error).__name__).splitlines()[0]
         raise SourceError(
             f"{tenant_id_of(folder.name)}: {path} is damaged or cut off ({what}). Put a whole "
             "one in its place, or take it out, and run again"
         ) from None
+    if len(kinds) > 1:
+        raise SourceError(
+            f"{tenant_id_of(folder.name)}: {path} holds files of several kinds "
+            f"({', '.join(f'{name} ({format_})' for format_, name in kinds)}). Unpack it into the "
+            "folder and run again"
+        )
+    return next(iter(kinds.values()), None)
+
+
+def _looks(folder: Path, path: Path, file: IO[bytes]) -> Iterator[Look]:
+    """The file, or each file within it."""
+    name = path.relative_to(folder).as_posix()
+    for inner, stream in packed.members(file, name, path.stat().st_size):
+        try:
+            head = stream.read(HEAD)
+        except packed.DAMAGE:
+            if not packed.is_zip(name):
+                raise
+            head = b""  # its name may tell; who reads it then says what is wrong
+        yield Look(name=inner, head=head, location=str(path))
+
+
+def _recognised(look: Look) -> tuple[str, Recognised] | None:
+    for format_ in formats():
+        found = reader(format_).recognise(look)
+        if found is not None:
+            return format_, found
+    return None
+
+
+def _pattern(relative: Path, found: Recognised, one_kind_of_zip: bool) -> str:
+    """A glob, below the folder, of the files that make up one source with this one."""
+    parts = [glob.escape(part) for part in relative.parts]
+    is_zip = packed.is_zip(relative.name)
+    if found.family and not is_zip:
+        return found.family
+    if found.family and one_kind_of_zip:
+        return "**/*.zip"
+    if DAY.search(relative.name) and not found.family:
+        top = parts[:1] if len(parts) > 1 else []
+        return "/".join([*top, "**", DAY.sub("{date}", parts[-1], count=1)])
+    return "/".join(parts)
 
 
 def _unreadable(folder: Path, path: Path, error: OSError) -> SourceError:
@@ -156,83 +216,3 @@ def _unreadable(folder: Path, path: Path, error: OSError) -> SourceError:
         f"{tenant_id_of(folder.name)}: {path} cannot be read ({error.strerror}). Let this user "
         "read it, or take it out, and run again"
     )
-
-
-def _kind(path: Path) -> tuple[str, dict[str, Any]] | None:
-    """(format, further fields of the source), or None for a file nobody knows."""
-    suffix = path.suffix.lower()
-    if suffix == ".zip":
-        return ("spotify_extended", {}) if _is_history_zip(path) else None
-    if spotify_extended.is_history(path.name):
-        return "spotify_extended", {}
-    if suffix in (".json", ".jsonl"):
-        first = _first_object(path)
-        if {"page", "ts"} <= first.keys():
-            return "eventsim", {}
-        if {"artist_name", "title", "duration"} <= first.keys():
-            return "msd_songs", {}
-        return _as_table("jsonl", path, list(first)) if suffix == ".jsonl" else None
-    if suffix == ".csv":
-        with path.open(encoding="utf-8", errors="replace") as file:
-            header = file.readline(HEAD).strip().split(",")
-        return _as_table("csv", path, [name.strip('"') for name in header])
-    if suffix == ".parquet":
-        import pyarrow.parquet
-
-        if not path.stat().st_size:  # brings nothing and stops nothing, as in a drop
-            return None
-        return _as_table("parquet", path, pyarrow.parquet.read_schema(path).names)
-    return None
-
-
-def _as_table(format_: str, path: Path, columns: list[str]) -> tuple[str, dict[str, Any]] | None:
-    """A file or folder named like one of our tables that uses our column names."""
-    for name in (path.stem, path.parent.name):
-        table = TABLES.get(DAY.sub("", name).strip("-_."))
-        if table is not None:
-            ours = [c for c in table.columns if c in columns and c != "tenant_id"]
-            if set(table.required) - {"tenant_id", table.key} <= set(ours):
-                return format_, {"table": table.name, "columns": {c: c for c in ours}}
-    return None
-
-
-def _entry(folder: Path, relative: Path, format_: str, further: dict[str, Any]) -> dict[str, Any]:
-    names = {"eventsim": "events", "msd_songs": "songs", "spotify_extended": "history"}
-    base, parts = Path(glob.escape(str(folder))), [glob.escape(part) for part in relative.parts]
-    top = parts[:1] if len(parts) > 1 else []
-    if format_ == "msd_songs":
-        path = base.joinpath(*top, *(["**"] if top else []), "*.json")
-    elif format_ == "spotify_extended":
-        path = base / "**" / ("*.zip" if relative.suffix == ".zip" else _family(relative.name))
-    elif DAY.search(relative.name):
-        path = base.joinpath(*top, "**", DAY.sub("{date}", parts[-1], count=1))
-    else:
-        path = base.joinpath(*parts)
-    name = further.get("table") or names[format_]
-    return {"name": name, "format": format_, "path": str(path), **further}
-
-
-def _family(name: str) -> str:
-    return "endsong_*.json" if name.startswith("endsong_") else "Streaming_History_*.json"
-
-
-def _is_history_zip(path: Path) -> bool:
-    """Also for a damaged zip: it then fails with its name when it is read."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(map(spotify_extended.is_history, archive.namelist()))
-    except zipfile.BadZipFile:
-        return True
-
-
-def _first_object(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    for line in head.split(b"\n"):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            return found
-    return {}

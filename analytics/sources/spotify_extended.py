@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fnmatch
 import io
-import zipfile
 from collections.abc import Iterator
 
 import polars as pl
@@ -21,7 +20,7 @@ import polars as pl
 from analytics.errors import SchemaError
 from analytics.settings import Settings
 from analytics.sources import files
-from analytics.sources.base import Batch, Unit
+from analytics.sources.base import Batch, Look, Recognised, Unit
 from analytics.sources.shape import canonical, identified
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
@@ -46,6 +45,13 @@ ROWS_A_BATCH = 200_000
 class SpotifyExtended(files.FileReader):
     format = "spotify_extended"
     example = '- {name: history, format: spotify_extended, path: "/data/my_tenant/*.zip"}'
+
+    def recognise(self, look: Look) -> Recognised | None:
+        if not is_history(look.name):
+            return None
+        name = look.base
+        older = "endsong_*.json" if name.startswith("endsong_") else "Streaming_History_*.json"
+        return Recognised("history", family=f"**/{older}")
 
     def feeds(self, source: Source) -> tuple[str, ...]:
         return ("plays", "tracks", "listeners")
@@ -157,24 +163,16 @@ def is_history(name: str) -> bool:
 
 def _members(tenant: Tenant, source: Source, unit: Unit) -> Iterator[tuple[str, bytes]]:
     """The JSON files of the unit, in the order of their names."""
-    assert unit.path is not None
-    if unit.path.suffix != ".zip":
-        with files.opened(tenant, source, unit) as file:
-            yield unit.name, file.read()  # exports split at 12 MB
-        return
-    try:
-        with zipfile.ZipFile(unit.path) as archive:
-            names = sorted(n for n in archive.namelist() if is_history(n))
-            if not names:
-                raise SchemaError(
-                    f"{tenant.id}: source {source.name}: {unit.name} holds no "
-                    f"{' or '.join(NAMES)}. Ask Spotify for the extended streaming history, "
-                    "not the account data"
-                )
-            for name in names:
-                yield name, archive.read(name)
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise files.damaged(tenant, source, unit, str(error)) from None
+    names = 0
+    for name, file in files.members(tenant, source, unit, is_history):
+        names += 1
+        yield name, file.read()  # exports split at 12 MB
+    if not names:
+        raise SchemaError(
+            f"{tenant.id}: source {source.name}: {unit.name} holds no "
+            f"{' or '.join(NAMES)}. Ask Spotify for the extended streaming history, "
+            "not the account data"
+        )
 
 
 def _rows(tenant: Tenant, source: Source, unit: Unit, name: str, content: bytes) -> pl.DataFrame:

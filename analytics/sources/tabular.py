@@ -6,7 +6,10 @@ Identity the table's key when it is declared, else all declared columns.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
+from typing import IO
 
 import polars as pl
 import pyarrow as pa
@@ -14,15 +17,18 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from analytics.interval import Interval
+from analytics.lake.tables import TABLES
 from analytics.settings import Settings
-from analytics.sources import declared, files
-from analytics.sources.base import Batch, Unit, Units, rejects
+from analytics.sources import declared, files, stores
+from analytics.sources.base import Batch, Look, Recognised, Unit, Units, rejects
+from analytics.sources.files import DAY
 from analytics.sources.json_lines import RAW_WIDTH, parsed, pieces
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
 
 ROWS_A_BATCH = 200_000
 BYTES_A_BATCH = 32 << 20
+LONGEST_HEADER = 1 << 20
 
 
 class Declared(files.FileReader):
@@ -30,6 +36,24 @@ class Declared(files.FileReader):
 
     format = ""
     example = ""
+
+    def recognise(self, look: Look) -> Recognised | None:
+        """A file or folder named like one of our tables that uses our column names."""
+        if look.suffix != f".{self.format}":
+            return None
+        for name in look.name.rsplit("/", 2)[-2:][::-1]:
+            table = TABLES.get(DAY.sub("", name.partition(".")[0]).strip("-_."))
+            if table is not None:
+                there = self.names_in(look)
+                ours = [c for c in table.columns if c in there and c != "tenant_id"]
+                if set(table.required) - {"tenant_id", table.key} <= set(ours):
+                    columns = {c: c for c in ours}
+                    return Recognised(table.name, {"table": table.name, "columns": columns})
+        return None
+
+    def names_in(self, look: Look) -> list[str]:
+        """The columns the file says it has."""
+        raise NotImplementedError
 
     def feeds(self, source: Source) -> tuple[str, ...]:
         return (source.table or "",)
@@ -67,25 +91,30 @@ class Parquet(Declared):
     format = "parquet"
     example = _example("parquet")
 
+    def names_in(self, look: Look) -> list[str]:
+        if not look.head:  # brings nothing and stops nothing, as in a drop
+            return []
+        with stores.opened(look.location) as file:
+            return list(pyarrow.parquet.read_schema(file).names)
+
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
     ) -> Iterator[Batch]:
-        assert unit.path is not None
-        if unit.path.stat().st_size == 0:
-            return
         types = declared.types(source)
+        first_row = 0
         try:
-            with pyarrow.parquet.ParquetFile(unit.path) as file:
-                names = file.schema_arrow.names
-                declared.require_columns(tenant, source, unit, names)
-                wanted = [name for name in types if name in names]
-                first_row = 0
-                for part in file.iter_batches(batch_size=ROWS_A_BATCH, columns=wanted):
-                    frame = pl.DataFrame(pl.from_arrow(part))
-                    yield typed_batch(
-                        tenant, source, source.table or "", unit, frame, types, first_row=first_row
-                    )
-                    first_row += frame.height
+            for stored in files.seekable(tenant, source, unit):
+                with pyarrow.parquet.ParquetFile(stored) as file:
+                    names = file.schema_arrow.names
+                    declared.require_columns(tenant, source, unit, names)
+                    wanted = [name for name in types if name in names]
+                    for part in file.iter_batches(batch_size=ROWS_A_BATCH, columns=wanted):
+                        frame = pl.DataFrame(pl.from_arrow(part))
+                        yield typed_batch(
+                            tenant, source, source.table or "", unit, frame, types,
+                            first_row=first_row,
+                        )  # fmt: skip
+                        first_row += frame.height
         except (pa.ArrowInvalid, OSError) as error:
             what = str(error).splitlines()[0]
             raise files.damaged(tenant, source, unit, what) from None
@@ -97,18 +126,23 @@ class Csv(Declared):
     format = "csv"
     example = _example("csv")
 
+    def names_in(self, look: Look) -> list[str]:
+        return _header(io.BytesIO(look.head))
+
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
     ) -> Iterator[Batch]:
-        assert unit.path is not None
-        if unit.path.stat().st_size == 0:
-            return
-        broken: list[tuple[int, str]] = []
-        with files.opened(tenant, source, unit) as file:
+        first_row = 0
+        for _, file in files.members(tenant, source, unit):
+            broken: list[tuple[int, str]] = []
             try:
-                reader = _open_csv(file, broken)
-                declared.require_columns(tenant, source, unit, reader.schema.names)
-                first_row = 0
+                names = _header(file)
+                if not names:
+                    continue
+                declared.require_columns(tenant, source, unit, names)
+                reader = _open_csv(file, names, broken)
+                if reader is None:
+                    continue
                 for part in reader:
                     yield self._batch(tenant, source, unit, part, broken, first_row)
                     first_row += part.num_rows
@@ -157,12 +191,17 @@ class Jsonl(Declared):
     format = "jsonl"
     example = _example("jsonl")
 
+    def names_in(self, look: Look) -> list[str]:
+        return list(look.first_object)
+
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
     ) -> Iterator[Batch]:
         types, table = declared.types(source), source.table or ""
-        with files.opened(tenant, source, unit) as file:
-            for number, lines in pieces(file):
+        first = 0
+        for _, file in files.members(tenant, source, unit):
+            for number, lines in pieces(file, first):
+                first = number + len(lines)
                 frame, broken = parsed(number, lines, types)
                 if frame.height:
                     there = [c for c in types if frame[c].null_count() < frame.height]
@@ -172,29 +211,56 @@ class Jsonl(Declared):
                 yield Batch(batch.rows, pl.concat([batch.rejects, bad]))
 
 
-def _open_csv(file, broken: list[tuple[int, str]]) -> pyarrow.csv.CSVStreamingReader:
-    """Every column as bytes, so that no value is guessed and no bad byte stops the file."""
+def _open_csv(
+    file: IO[bytes], names: list[str], broken: list[tuple[int, str]]
+) -> pyarrow.csv.CSVStreamingReader | None:
+    """Every column as bytes, so that no value is guessed and no bad byte stops the file.
+
+    The file stands behind its header. None when nothing follows. Raises ArrowInvalid.
+    """
 
     def set_aside(row: pyarrow.csv.InvalidRow) -> str:
-        broken.append((row.number, row.text))
+        broken.append((row.number and row.number + 1, row.text))  # the header is a line as well
         return "skip"
 
-    header = file.readline()
-    file.seek(0)
-    names = next(iter(pl.read_csv(header, has_header=False, infer_schema=False).rows()), ())
-    return pyarrow.csv.open_csv(
-        file,
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES_A_BATCH),
-        parse_options=pyarrow.csv.ParseOptions(
-            newlines_in_values=True, invalid_row_handler=set_aside
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(
-            check_utf8=False,
-            column_types={(name or "").lstrip("\ufeff"): pa.binary() for name in names},
-            strings_can_be_null=True,
-            null_values=[""],
-        ),
-    )
+    try:
+        return pyarrow.csv.open_csv(
+            file,
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False, block_size=BYTES_A_BATCH, column_names=names
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                newlines_in_values=True, invalid_row_handler=set_aside
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                check_utf8=False,
+                column_types=dict.fromkeys(names, pa.binary()),
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):
+            return None
+        raise
+
+
+def _header(file: IO[bytes]) -> list[str]:
+    """The names of the columns; the file then stands before its first row."""
+    line = file.readline(LONGEST_HEADER)
+    while line.count(b'"') % 2 and len(line) < LONGEST_HEADER:  # a line end within a name
+        more = file.readline(LONGEST_HEADER)
+        if not more:
+            break
+        line += more
+    if not line.strip():
+        return []
+    if len(line) >= LONGEST_HEADER:
+        raise pa.ArrowInvalid(f"its header is longer than {LONGEST_HEADER:,} bytes")
+    try:
+        return next(iter(csv.reader([line.decode("utf-8-sig", errors="replace")])))
+    except csv.Error as error:
+        raise pa.ArrowInvalid(f"its header cannot be read: {error}") from None
 
 
 def _decoded(frame: pl.DataFrame, first_row: int) -> tuple[pl.DataFrame, list[tuple[int, str]]]:

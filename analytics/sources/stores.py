@@ -1,0 +1,153 @@
+"""Where files lie: this machine, or S3, GCS, Azure or a web server by one library.
+
+The library is the one under the lake's engine, so both read the same variables
+(AWS_…, GOOGLE_…, AZURE_…) and a store set up for the lake serves sources too.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+REMOTE = re.compile(r"^(s3|s3a|gs|az|abfss?|https?)://")
+READ_AHEAD = 8 << 20  # bytes fetched at a time
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that a pattern names."""
+
+    location: str  # an absolute path or a URL
+    tag: str | None = None  # what a store says its content is known by; None for a local file
+
+
+def is_remote(location: str) -> bool:
+    return REMOTE.match(location) is not None
+
+
+def literal_folder(pattern: str) -> str:
+    """The deepest folder of a pattern that holds no wildcard."""
+    scheme, _, rest = pattern.rpartition("://")
+    kept = []
+    for part in rest.split("/")[:-1]:
+        if glob.has_magic(part) or "{date}" in part:
+            break
+        kept.append(part)
+    return (f"{scheme}://" if scheme else "") + "/".join(kept)
+
+
+def matches(pattern: str) -> list[Found]:
+    """The files a pattern names, sorted. `**` stands for folders of any depth.
+
+    Raises OSError where the store cannot be asked. A web server cannot list, so a
+    pattern there names one file.
+    """
+    if not is_remote(pattern):
+        paths = sorted(p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file())
+        return [Found(str(path)) for path in paths]
+    if pattern.startswith("http"):
+        return _at(pattern)
+    with _explained(pattern):
+        root, path = _split(pattern)
+        store, wanted = _store(root), _expression(path)
+        folder = literal_folder(f"{root}/{path}").removeprefix(root).strip("/")
+        found = [
+            Found(f"{root}/{entry['path']}", _tag(cast(dict, entry)))
+            for entries in store.list(prefix=folder or None)
+            for entry in entries
+            if wanted.fullmatch(entry["path"])
+        ]
+    return sorted(found, key=lambda file: file.location)
+
+
+def digest(found: Found) -> str:
+    """sha256 of a local file's content, or of what the store knows a remote one's content by.
+
+    Raises OSError.
+    """
+    if found.tag is not None:
+        return hashlib.sha256(found.tag.encode()).hexdigest()
+    with opened(found.location) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def size(location: str) -> int:
+    """Bytes as stored. Raises OSError."""
+    if not is_remote(location):
+        return Path(location).stat().st_size
+    with _explained(location):
+        root, path = _split(location)
+        return int(_store(root).head(path)["size"])
+
+
+@contextmanager
+def opened(location: str) -> Iterator[IO[bytes]]:
+    """The bytes as stored; they can be read from any place. Raises OSError."""
+    if not is_remote(location):
+        with Path(location).open("rb") as file:
+            yield file
+        return
+    import obstore
+
+    with _explained(location):
+        root, path = _split(location)
+        yield cast("IO[bytes]", obstore.open_reader(_store(root), path, buffer_size=READ_AHEAD))
+
+
+def _at(url: str) -> list[Found]:
+    """The one file at a web address; none where the server has nothing."""
+    with _explained(url):
+        root, path = _split(url)
+        try:
+            return [Found(url, _tag(cast(dict, _store(root).head(path))))]
+        except FileNotFoundError:
+            return []
+
+
+def _tag(entry: dict) -> str | None:
+    """What tells one content from another; without an entity tag, size and time of change."""
+    return str(entry.get("e_tag") or f"{entry['size']}/{entry['last_modified']}")
+
+
+def _store(root: str) -> ObjectStore:
+    from obstore.store import from_url
+
+    if root.startswith("http://"):
+        return from_url(root, client_options={"allow_http": True})
+    return from_url(root)
+
+
+def _split(location: str) -> tuple[str, str]:
+    """The bucket or server, and the path below it."""
+    scheme, _, rest = location.partition("://")
+    root, _, path = rest.partition("/")
+    return f"{scheme}://{root}", path
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """A glob as an expression over whole paths: `*` and `?` stop at a slash, `**/` does not."""
+    text = re.escape(pattern)
+    text = text.replace(r"\[", "[").replace(r"\]", "]").replace(r"\-", "-").replace("[!", "[^")
+    text = text.replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    return re.compile(text)
+
+
+@contextmanager
+def _explained(location: str) -> Iterator[None]:
+    """What a store refuses as OSError; the address is named by the caller."""
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except BaseError as error:
+        said = " ".join(str(error).split("\n\nDebug source")[0].split())
+        raise OSError(said) from None
