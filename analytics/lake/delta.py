@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -25,11 +26,13 @@ T = TypeVar("T")
 
 
 def open_table(uri: str, version: int | None = None) -> DeltaTable | None:
-    """The table, or None when there is none yet."""
+    """The table, or None when there is none yet. Raises LakeError when its store refuses."""
     try:
         return DeltaTable(uri, version=version)
     except TableNotFoundError:
         return None
+    except (DeltaError, OSError) as error:
+        raise _of_store(error) or error from None
 
 
 def version(uri: str) -> int | None:
@@ -119,15 +122,15 @@ def upsert(
 def retrying(step: Callable[[], T]) -> T:
     """Run a read-decide-commit step again while another process commits first.
 
-    Raises LakeError when others were first every time.
+    Raises LakeError when others were first every time, or when the object store refuses.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return step()
-        except (CommitFailedError, DeltaError, FileExistsError) as error:
+        except (CommitFailedError, DeltaError, OSError) as error:
             lost_race = isinstance(error, CommitFailedError) or "already exists" in str(error)
             if not lost_race:
-                raise
+                raise _of_store(error) or error from None
             if attempt == ATTEMPTS:
                 raise LakeError(
                     f"other writers were first {ATTEMPTS} times ({error}); run the task again, "
@@ -135,6 +138,18 @@ def retrying(step: Callable[[], T]) -> T:
                 ) from error
             time.sleep(random.uniform(0.05, 0.2) * attempt)  # waiting order, not data
     raise AssertionError("unreachable")
+
+
+def _of_store(error: Exception) -> LakeError | None:
+    """An object store's refusal in one line; None for any other error."""
+    said = " ".join(re.sub(r"\x1b\[\d*m|↳", "", str(error)).split())
+    found = re.search(r"Error performing \w+ .*", said)
+    if found is None:
+        return None
+    return LakeError(
+        f"the object store of the lake failed: {found[0]}. Check the address and the login in its "
+        "variables, then run the task again; nothing was half written"
+    )
 
 
 def _make_folder(uri: str) -> None:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
-import zstandard
+import pyarrow as pa
 
 SUFFIXES = (".gz", ".zst", ".zip")
 # A log packs 10 to 50 times smaller. What grows beyond this, and is no small file, is a trap.
@@ -21,7 +21,7 @@ SMALL = 1 << 30
 MOST_MEMBERS = 10_000
 
 # What the unpacking libraries raise for bytes that make no sense.
-DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, zstandard.ZstdError)
+DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class Grown(OSError):
@@ -60,7 +60,7 @@ def members(
         with gzip.open(file, "rb") as unpacked:
             yield plain_name(name), _limited(cast("IO[bytes]", unpacked), most)
     elif lowered.endswith(".zst"):
-        with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as unpacked:
+        with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as unpacked:
             yield plain_name(name), _limited(unpacked, most)
     else:
         yield name, file

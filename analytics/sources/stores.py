@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import io
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -61,7 +63,7 @@ def matches(pattern: str) -> list[Found]:
         store, wanted = _store(root), _expression(path)
         folder = literal_folder(f"{root}/{path}").removeprefix(root).strip("/")
         found = [
-            Found(f"{root}/{entry['path']}", _tag(cast(dict, entry)))
+            Found(f"{root}/{entry['path']}", _tag(entry))
             for entries in store.list(prefix=folder or None)
             for entry in entries
             if wanted.fullmatch(entry["path"])
@@ -96,11 +98,67 @@ def opened(location: str) -> Iterator[IO[bytes]]:
         with Path(location).open("rb") as file:
             yield file
         return
-    import obstore
+    if location.startswith("http"):
+        with _downloaded(location) as file:
+            yield file
+        return
+    with io.BufferedReader(_Remote(location), READ_AHEAD) as buffered:
+        yield buffered
 
-    with _explained(location):
-        root, path = _split(location)
-        yield cast("IO[bytes]", obstore.open_reader(_store(root), path, buffer_size=READ_AHEAD))
+
+@contextmanager
+def _downloaded(url: str) -> Iterator[IO[bytes]]:
+    """The file at a web address, kept on disk while it is read: not every server gives ranges."""
+    with tempfile.TemporaryFile(prefix="download-") as kept:
+        with _explained(url):
+            root, path = _split(url)
+            found = _store(root).get(path)
+            for piece in found.stream(min_chunk_size=READ_AHEAD):
+                kept.write(piece)
+        if kept.tell() != found.meta["size"]:
+            raise OSError(f"cut off after {kept.tell():,} of {found.meta['size']:,} bytes")
+        kept.seek(0)
+        yield kept
+
+
+class _Remote(io.RawIOBase):
+    """A file of a store, read by ranges; one that changes while it is read fails."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        root, self.path = _split(location)
+        with _explained(location):
+            self.store = _store(root)
+            self.head = self.store.head(self.path)
+        self.at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.head["size"]}[whence]
+        self.at = start + offset
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        into = memoryview(buffer)
+        length = min(len(into), self.head["size"] - self.at)
+        if length <= 0:
+            return 0
+        options: Any = {"range": (self.at, self.at + length)}
+        if tag := self.head["e_tag"]:
+            options["if_match"] = tag
+        with _explained(self.location):
+            found = self.store.get(self.path, options=options).bytes()
+        into[: len(found)] = found
+        self.at += len(found)
+        return len(found)
 
 
 def _at(url: str) -> list[Found]:
@@ -108,12 +166,12 @@ def _at(url: str) -> list[Found]:
     with _explained(url):
         root, path = _split(url)
         try:
-            return [Found(url, _tag(cast(dict, _store(root).head(path))))]
+            return [Found(url, _tag(_store(root).head(path)))]
         except FileNotFoundError:
             return []
 
 
-def _tag(entry: dict) -> str | None:
+def _tag(entry: Any) -> str | None:
     """What tells one content from another; without an entity tag, size and time of change."""
     return str(entry.get("e_tag") or f"{entry['size']}/{entry['last_modified']}")
 
@@ -148,6 +206,6 @@ def _explained(location: str) -> Iterator[None]:
 
     try:
         yield
-    except BaseError as error:
-        said = " ".join(str(error).split("\n\nDebug source")[0].split())
+    except (BaseError, OSError) as error:
+        said = " ".join(re.split(r"\n+Debug source", str(error))[0].split())
         raise OSError(said) from None

@@ -64,3 +64,22 @@ def test_pieces_hold_whole_lines_whatever_their_size(monkeypatch):
     assert len(found) > 5
     counts = [0, *[len(lines) for _, lines in found]]
     assert [number for number, _ in found] == [sum(counts[: n + 1]) for n in range(len(found))]
+
+
+@pytest.mark.parametrize("longest", [100, 1000])
+def test_a_line_too_long_for_any_event_is_cut_and_the_others_keep_their_numbers(
+    monkeypatch, longest
+):
+    monkeypatch.setattr(json_lines, "PIECE", 64)
+    monkeypatch.setattr(json_lines, "LONGEST_LINE", longest)
+    monkeypatch.setattr(json_lines, "RAW_WIDTH", 20)
+    giant = b'{"id": 1, "word": "' + b"x" * 5000 + b'"}'
+    file = io.BytesIO(b"\n".join([FINE[0], giant, FINE[2], giant, FINE[4]]))
+    held, numbered = 0, []
+    for number, lines in pieces(file):
+        held = max(held, sum(map(len, lines)))
+        numbered += list(enumerate(lines, number))
+    assert [n for n, _ in numbered] == list(range(5))
+    assert [line for n, line in numbered if n in (0, 2, 4)] == [FINE[0], FINE[2], FINE[4]]
+    assert numbered[1][1] == numbered[3][1] == giant[:20]
+    assert held < longest + 200
