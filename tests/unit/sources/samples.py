@@ -1,0 +1,107 @@
+"""A small whole file of every format: what the tests of hostile input damage."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from analytics.errors import SourceError
+from analytics.settings import Settings
+from analytics.sources import formats, reader
+from analytics.sources.base import Batch, Unit
+from analytics.sources.files import FileReader
+from analytics.tenants import Source, Tenant
+from tests.landing import a_line
+
+PAYMENTS = {
+    "payment_id": "invoice", "listener_id": "user", "paid_at": "at", "amount_minor": "amount",
+    "currency": "currency", "kind": "type",
+}  # fmt: skip
+PAID = [
+    {"invoice": "1", "user": "1", "at": "2025-01-06T12:00:00Z", "amount": 999, "currency": "EUR",
+     "type": "charge"},
+    {"invoice": "2", "user": "1", "at": "2025-01-06T13:00:00Z", "amount": 1999, "currency": "EUR",
+     "type": "refund"},
+]  # fmt: skip
+DECLARED = {"table": "payments", "columns": PAYMENTS}
+HISTORY = [
+    {"ts": f"2025-01-06T12:0{n}:00Z", "ms_played": 60_000, "username": "u",
+     "spotify_track_uri": f"spotify:track:{n}", "shuffle": False, "platform": "ios"}
+    for n in range(3)
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One whole file of one format."""
+
+    format: str
+    name: str
+    content: bytes
+    rows: int  # source rows in it, every one of them good
+    fields: dict[str, Any] = field(default_factory=dict)  # of the source's entry
+
+
+def _lines(*rows: dict[str, Any]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    kept = io.BytesIO()
+    pl.DataFrame(rows).write_parquet(kept)
+    return kept.getvalue()
+
+
+SAMPLES = (
+    Sample("eventsim", "2025-01-06.jsonl", _lines(a_line(), a_line(itemInSession=1)), 2),
+    Sample("msd_songs", "TRA.json", _lines({"artist_name": "A", "title": "S", "duration": 1.5}), 1),
+    Sample("spotify_extended", "endsong_0.json", json.dumps(HISTORY).encode(), 3),
+    Sample("csv", "payments.csv", pl.DataFrame(PAID).write_csv().encode(), 2, DECLARED),
+    Sample("jsonl", "payments.jsonl", _lines(*PAID), 2, DECLARED),
+    Sample("parquet", "payments.parquet", _parquet(PAID), 2, DECLARED),
+)
+
+
+def formats_of_files() -> set[str]:
+    return {name for name in formats() if isinstance(reader(name), FileReader)}
+
+
+def declared(sample: Sample, tenant_id: str, folder: Path) -> tuple[Tenant, Source]:
+    entry = {
+        "name": "theirs", "format": sample.format, "path": str(folder / sample.name),
+        "owner": "data team", **sample.fields,
+    }  # fmt: skip
+    tenant = Tenant.model_validate({"id": tenant_id, "name": tenant_id, "sources": [entry]})
+    return tenant, tenant.sources[0]
+
+
+def taken(
+    settings: Settings, sample: Sample, content: bytes, folder: Path, tenant_id: str = "t1"
+) -> list[Batch] | SourceError:
+    """What the reader makes of the content under the sample's name: all of it, or its refusal."""
+    tenant, source = declared(sample, tenant_id, folder)
+    path = folder / sample.name
+    path.write_bytes(content)
+    unit = Unit(sample.name, "0" * 64, None, str(path))
+    handler = reader(sample.format)
+    try:
+        with handler.session(settings, tenant, source) as read:
+            batches = list(read(unit))
+    except SourceError as error:
+        return error
+    for _ in conformed(tenant, source, batches):
+        pass
+    return batches
+
+
+def conformed(
+    tenant: Tenant, source: Source, batches: list[Batch]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    for batch in batches:
+        yield from reader(source.format).conform(tenant, source, batch.rows).items()
