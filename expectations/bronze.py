@@ -3,8 +3,7 @@
 Volume and freshness stop where a source declares what it owes; without a word
 from it an empty table only warns, for a quiet day is no fault of a small tenant.
 Repeated keys are no fault here (landing removes them), so they only warn.
-Closed lists are critical where a downstream number depends on the word, a
-warning where a new word is news but harms nothing.
+What holds for one table alone stands in `by_table.py`.
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ from great_expectations.expectations.expectation import Expectation
 from analytics.interval import Interval
 from analytics.lake.tables import TABLES, Table
 from analytics.tenants import Source
-from expectations import rules
-
-PLANS = ["free", "premium", "family"]
+from expectations import by_table, rules
 
 
 def suite(table: str, interval: Interval, sources: Sequence[Source] = ()) -> gx.ExpectationSuite:
@@ -35,7 +32,7 @@ def suite(table: str, interval: Interval, sources: Sequence[Source] = ()) -> gx.
             *_table_rules(declared),
             *_rules_of_what_is_owed(declared, interval, sources),
             *_rules_of_every_table(declared, interval),
-            *_OWN_RULES[table](),
+            *by_table.OWN_RULES[table](),
         ],
     )
 
@@ -85,120 +82,8 @@ def _rules_of_every_table(table: Table, interval: Interval) -> list[Expectation]
     return [
         *(
             rules.is_given(column, reasons.get(column, f"{table.name} mean nothing without it."))
-            for column in table.required
+            for column in (*table.required, *table.knowable)
         ),
         rules.not_after(table.time, interval.end),
         rules.not_before_2000(table.time),
     ]
-
-
-def _country() -> Expectation:
-    return rules.matches(
-        "country",
-        "^[A-Z]{2}$",
-        "country_is_a_code",
-        "Two capital letters (ISO 3166) are expected; maps go wrong without, money does not.",
-        severity="warning",
-    )
-
-
-def _plays() -> list[Expectation]:
-    return [
-        rules.plausible_listening(),
-        rules.between(
-            "track_ms", "track_ms_is_positive", "A track of no length cannot be listened to.",
-            minimum=1,
-        ),
-        _country(),
-    ]  # fmt: skip
-
-
-def _app_events() -> list[Expectation]:
-    return []
-
-
-def _listeners() -> list[Expectation]:
-    return [
-        rules.between(
-            "birth_year", "birth_year_is_plausible", "A joke in a form; no number depends on it.",
-            minimum=1900, maximum=2020, severity="warning",
-        ),
-        rules.not_earlier_than(
-            "updated_at", "signed_up_at",
-            "Nobody changes an account before opening it; tenure is computed from other events.",
-            severity="warning",
-        ),
-        _country(),
-    ]  # fmt: skip
-
-
-def _tracks() -> list[Expectation]:
-    return [
-        rules.between(
-            "duration_ms", "duration_ms_is_positive", "A track of no length cannot be played.",
-            minimum=1,
-        )
-    ]  # fmt: skip
-
-
-def _subscription_events() -> list[Expectation]:
-    churn = "The churn label and revenue are told by this word."
-    return [
-        rules.one_of("kind", ["sign_up", "upgrade", "downgrade", "cancel"], churn),
-        rules.one_of("plan_from", PLANS, churn),
-        rules.one_of("plan_to", PLANS, churn),
-    ]
-
-
-def _payments() -> list[Expectation]:
-    return [
-        rules.positive_amount(),
-        rules.currency_code(),
-        rules.one_of("kind", ["charge", "refund"], "The kind decides the sign in revenue."),
-        rules.one_of(
-            "plan", PLANS, "A new plan is news; revenue counts it all the same.",
-            severity="warning",
-        ),
-    ]  # fmt: skip
-
-
-def _touchpoints() -> list[Expectation]:
-    return [
-        rules.between(
-            "cost_micros", "cost_micros_not_negative", "Advertising never pays us back.", minimum=0
-        )
-    ]
-
-
-def _exposures() -> list[Expectation]:
-    return []
-
-
-def _tickets() -> list[Expectation]:
-    return [
-        rules.not_earlier_than(
-            "resolved_at", "opened_at", "An answer before the question is a clock fault."
-        ),
-        rules.between(
-            "satisfaction", "satisfaction_is_one_to_five", "The form offers no other number.",
-            minimum=1, maximum=5,
-        ),
-    ]  # fmt: skip
-
-
-def _reviews() -> list[Expectation]:
-    return [rules.stars_in_range()]
-
-
-_OWN_RULES = {
-    "plays": _plays,
-    "app_events": _app_events,
-    "listeners": _listeners,
-    "tracks": _tracks,
-    "subscription_events": _subscription_events,
-    "payments": _payments,
-    "touchpoints": _touchpoints,
-    "exposures": _exposures,
-    "tickets": _tickets,
-    "reviews": _reviews,
-}

@@ -148,6 +148,26 @@ def not_earlier_than(
     )
 
 
+def at_least(column: str, other: str, rule: str, reason: str) -> Expectation:
+    """One number is no smaller than another, where both are given."""
+    return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+        column_A=column,
+        column_B=other,
+        or_equal=True,
+        ignore_row_if="either_value_is_missing",
+        **_declared("row", rule, reason, "critical"),
+    )
+
+
+def differ(column: str, other: str, rule: str, reason: str, *, severity: Severity) -> Expectation:
+    """Two columns never hold the same value, where both are given."""
+    return gxe.ExpectSelectColumnValuesToBeUniqueWithinRecord(
+        column_list=[column, other],
+        ignore_row_if="any_value_is_missing",
+        **_declared("row", rule, reason, severity),
+    )
+
+
 def equals(column: str, other: str, rule: str, reason: str) -> Expectation:
     """Two columns hold the same number, row by row."""
     return gxe.ExpectColumnPairValuesToBeEqual(
@@ -218,14 +238,9 @@ def plausible_listening() -> Expectation:
     )
 
 
-def positive_amount() -> Expectation:
+def positive_amount(reason: str) -> Expectation:
     return ExpectAmountToBePositive(
-        **_declared(
-            "row",
-            "amount_minor_is_positive",
-            "Revenue adds charges and subtracts refunds; a sign would be counted twice.",
-            "critical",
-        )
+        **_declared("row", "amount_minor_is_positive", reason, "critical")
     )
 
 

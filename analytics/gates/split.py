@@ -62,6 +62,9 @@ def predicate(expectation: Expectation) -> Predicate:
     elif isinstance(expectation, gxe.ExpectColumnPairValuesAToBeGreaterThanB):
         a, b = pl.col(expectation.column_A), pl.col(expectation.column_B)
         fine = a >= b if expectation.or_equal else a > b
+    elif isinstance(expectation, gxe.ExpectSelectColumnValuesToBeUniqueWithinRecord):
+        a, b = map(pl.col, expectation.column_list)
+        fine = a != b
     elif isinstance(expectation, gxe.ExpectColumnPairValuesToBeEqual):
         fine = pl.col(expectation.column_A) == pl.col(expectation.column_B)
     else:

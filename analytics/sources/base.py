@@ -116,6 +116,9 @@ class SourceReader(Protocol):
     def feeds(self, source: Source) -> tuple[str, ...]:
         """The silver tables it feeds; rejects are counted on the first."""
 
+    def lacks(self, source: Source) -> frozenset[str]:
+        """The `knowable` columns of these tables that it cannot know, so null is no fault there."""
+
     def units(
         self, settings: Settings, tenant: Tenant, source: Source, interval: Interval
     ) -> Units:

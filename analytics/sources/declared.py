@@ -89,6 +89,11 @@ def _is_a(dtype: DataType, value: Any) -> bool:
     return True
 
 
+def lacks(source: Source) -> frozenset[str]:
+    """What the table would like to know and the declaration does not give."""
+    return frozenset(TABLES[source.table or ""].knowable) - {*source.columns, *source.constants}
+
+
 def types(source: Source) -> dict[str, DataType]:
     """Their column → the type it has in bronze: ours, or that of its declared unit."""
     table = TABLES[source.table or ""]
@@ -101,9 +106,10 @@ def types(source: Source) -> dict[str, DataType]:
 
 
 def require_columns(tenant: Tenant, source: Source, unit: Unit | str, there: list[str]) -> None:
-    """Raise SchemaError when a column that the table requires did not come."""
+    """Raise SchemaError when a declared column that the table may not lack did not come."""
     table = table_of(tenant, source)
-    needed = {ours: source.columns[ours] for ours in table.required if ours in source.columns}
+    never_null = (*table.required, *table.knowable)
+    needed = {ours: source.columns[ours] for ours in never_null if ours in source.columns}
     missing = [f"{theirs} (our {ours})" for ours, theirs in needed.items() if theirs not in there]
     if missing:
         where = unit if isinstance(unit, str) else unit.name

@@ -40,6 +40,9 @@ class FileReader:
     def recognise(self, look: Look) -> Recognised | None:
         return None
 
+    def lacks(self, source: Source) -> frozenset[str]:
+        return frozenset()
+
     def units(
         self, settings: Settings, tenant: Tenant, source: Source, interval: Interval
     ) -> Units:

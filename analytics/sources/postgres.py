@@ -45,6 +45,9 @@ class PostgresTable:
     def feeds(self, source: Source) -> tuple[str, ...]:
         return (source.table or "",)
 
+    def lacks(self, source: Source) -> frozenset[str]:
+        return declared.lacks(source)
+
     def schema(self, source: Source) -> dict[str, pl.DataType | type[pl.DataType]]:
         return declared.types(source)
 
