@@ -8,7 +8,7 @@ What holds for one table alone stands in `by_table.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import great_expectations as gx
@@ -20,26 +20,33 @@ from analytics.tenants import Source
 from expectations import by_table, rules
 
 
-def suite(table: str, interval: Interval, sources: Sequence[Source] = ()) -> gx.ExpectationSuite:
+def suite(
+    table: str,
+    interval: Interval,
+    sources: Sequence[Source] = (),
+    lacking: Mapping[str, Sequence[str]] | None = None,
+) -> gx.ExpectationSuite:
     """The rules for one canonical table's rows that came in one interval.
 
-    `sources` owe this table what they declare.
+    `sources` owe this table what they declare; `lacking` names, by column, the
+    sources that cannot know it.
     """
     declared = TABLES[table]
+    lacking = lacking or {}
     return gx.ExpectationSuite(
         name=f"bronze_{table}",
         expectations=[
-            *_table_rules(declared),
+            *_table_rules(declared, [rules.SOURCE] if lacking else []),
             *_rules_of_what_is_owed(declared, interval, sources),
-            *_rules_of_every_table(declared, interval),
+            *_rules_of_every_table(declared, interval, lacking),
             *by_table.OWN_RULES[table](),
         ],
     )
 
 
-def _table_rules(table: Table) -> list[Expectation]:
+def _table_rules(table: Table, read_beside: list[str]) -> list[Expectation]:
     return [
-        rules.columns_match(list(table.columns)),
+        rules.columns_match([*table.columns, *read_beside]),
         rules.has_rows(
             "The source feeds this table; an empty interval is worth a look, "
             "yet a quiet day is no fault.",
@@ -73,16 +80,20 @@ def _rules_of_what_is_owed(
     return found
 
 
-def _rules_of_every_table(table: Table, interval: Interval) -> list[Expectation]:
+def _rules_of_every_table(
+    table: Table, interval: Interval, lacking: Mapping[str, Sequence[str]]
+) -> list[Expectation]:
     reasons = {
         "tenant_id": "A row without its tenant could be shown to another.",
         table.key: "A row without its key cannot be told from its repetition.",
         table.time: "A row without its time belongs to no interval.",
     }
+    otherwise = f"{table.name} mean nothing without it."
     return [
+        *(rules.is_given(column, reasons.get(column, otherwise)) for column in table.required),
         *(
-            rules.is_given(column, reasons.get(column, f"{table.name} mean nothing without it."))
-            for column in (*table.required, *table.knowable)
+            rules.is_given(column, otherwise, but_of=lacking.get(column, ()))
+            for column in table.knowable
         ),
         rules.not_after(table.time, interval.end),
         rules.not_before_2000(table.time),

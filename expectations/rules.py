@@ -8,6 +8,7 @@ its description, the reason.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from great_expectations.expectations.row_conditions import Column
 from analytics.lake.tables import EARLIEST
 
 Severity = Literal["critical", "warning"]
+SOURCE = "_source"  # of the lineage: which of the tenant's sources a row is from
 SIX_HOURS_MS = 6 * 3600 * 1000
 
 
@@ -62,10 +64,14 @@ class ExpectCurrencyCode(gxe.ExpectColumnValuesToMatchRegex):
     regex: str = "^[A-Z]{3}$"
 
 
-def is_given(column: str, reason: str) -> Expectation:
-    """The column is never null."""
+def is_given(column: str, reason: str, *, but_of: Sequence[str] = ()) -> Expectation:
+    """The column is never null, except in rows of sources that cannot know it."""
+    if but_of:
+        reason += f" Not asked of {', '.join(sorted(but_of))}, which cannot know it."
     return gxe.ExpectColumnValuesToNotBeNull(
-        column=column, **_declared("row", f"{column}_is_given", reason, "critical")
+        column=column,
+        row_condition=Column(SOURCE).is_not_in(sorted(but_of)) if but_of else None,
+        **_declared("row", f"{column}_is_given", reason, "critical"),
     )
 
 

@@ -21,6 +21,7 @@ from analytics.gates.report import GateReport, TableReport, store
 from analytics.interval import Interval
 from analytics.lake import bronze as lake
 from analytics.lake import quarantine, staging
+from analytics.lake.tables import TABLES
 from analytics.settings import Settings
 from analytics.sources import reader
 from analytics.tenants import Source, Tenant, get_tenant
@@ -42,7 +43,7 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
 
     judged = {
         table: judge(
-            suites.suite(table, interval, owing(tenant, table)),
+            suites.suite(table, interval, owing(tenant, table), lacking(tenant, table)),
             frame,
             tenant.bad_row_budget,
             unreadable=candidates.rejected(table),
@@ -80,6 +81,17 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
 def owing(tenant: Tenant, table: str) -> list[Source]:
     """The sources that feed this table first: there they owe what they declare."""
     return [s for s in tenant.sources if reader(s.format).feeds(s)[0] == table]
+
+
+def lacking(tenant: Tenant, table: str) -> dict[str, list[str]]:
+    """By column of the table, the sources that cannot know it."""
+    found: dict[str, list[str]] = {}
+    for source in tenant.sources:
+        handler = reader(source.format)
+        if table in handler.feeds(source):
+            for column in handler.lacks(source) & {*TABLES[table].knowable}:
+                found.setdefault(column, []).append(source.name)
+    return found
 
 
 def publish(

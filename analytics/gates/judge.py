@@ -65,7 +65,7 @@ def judge(
     """
     rows = frame.height + unreadable
     allowed = allowed_rows(budget, rows)
-    readable = [e for e in suite.expectations if set(split.columns_of(e)) <= set(frame.columns)]
+    readable = [e for e in suite.expectations if _reads(e) <= set(frame.columns)]
     predicates = {split.rule_of(e): split.predicate(e) for e in readable if split.is_row_rule(e)}
     faults = frame.select(
         **{rule: p.broken for rule, p in predicates.items()},
@@ -73,9 +73,10 @@ def judge(
     )
     considered = {r: int(faults[f"considered {r}"].sum()) for r in predicates}
 
-    visible = frame.select(c for c in frame.columns if not c.startswith("_"))
     verdict = engine.validate(
-        [_tolerating(e, allowed, considered) for e in readable], visible, suite.name
+        [_tolerating(e, allowed, considered) for e in readable],
+        _visible(suite, frame),
+        suite.name,
     )
     results = _results(suite, verdict, frame, predicates, faults, considered)
 
@@ -90,6 +91,16 @@ def judge(
     if bad.height and not any(result.stops for result in results):
         _must_pass_whole(suite, readable, good)
     return Judgement(good, bad, broken, tuple(results), rows, unreadable, allowed, verdict)
+
+
+def _reads(expectation: Expectation) -> set[str]:
+    return {*split.columns_of(expectation), *split.read_beside(expectation)}
+
+
+def _visible(suite: ExpectationSuite, frame: pl.DataFrame) -> pl.DataFrame:
+    """The table's own columns, and of the lineage what a rule reads."""
+    read = set().union(*map(_reads, suite.expectations))
+    return frame.select(c for c in frame.columns if not c.startswith("_") or c in read)
 
 
 def _tolerating(expectation: Expectation, allowed: int, considered: dict[str, int]) -> Expectation:
@@ -229,8 +240,7 @@ def _must_pass_whole(
         for e in readable
         if split.is_row_rule(e) and getattr(e.severity, "value", e.severity) == "critical"
     ]
-    visible = good.select(c for c in good.columns if not c.startswith("_"))
-    verdict = engine.validate(strict, visible, f"{suite.name}_rest")
+    verdict = engine.validate(strict, _visible(suite, good), f"{suite.name}_rest")
     broken = [_rule_said(result) for result in verdict.results if not result.success]
     if broken:
         raise AnalyticsError(

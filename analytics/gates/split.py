@@ -43,6 +43,12 @@ def columns_of(expectation: Expectation) -> tuple[str, ...]:
     return tuple(c for c in (*named, *getattr(expectation, "column_list", ())) if c)
 
 
+def read_beside(expectation: Expectation) -> tuple[str, ...]:
+    """The columns that tell which rows an expectation is for."""
+    condition = getattr(expectation, "row_condition", None)
+    return () if condition is None else (condition.column.name,)
+
+
 def predicate(expectation: Expectation) -> Predicate:
     """The expectation as Polars expressions; TypeError for a kind nobody taught it."""
     import great_expectations.expectations as gxe
@@ -51,8 +57,9 @@ def predicate(expectation: Expectation) -> Predicate:
     given = pl.all_horizontal(pl.col(c).is_not_null() for c in columns)
     value = _text(columns)
     if isinstance(expectation, gxe.ExpectColumnValuesToNotBeNull):
-        column = pl.col(expectation.column)
-        return Predicate(rule_of(expectation), columns, pl.lit(True), column.is_null(), value)
+        meant = _rows_meant(expectation)
+        missing = meant & pl.col(expectation.column).is_null()
+        return Predicate(rule_of(expectation), columns, meant, missing, value)
     if isinstance(expectation, gxe.ExpectColumnValuesToBeBetween):
         fine = _within(expectation)
     elif isinstance(expectation, gxe.ExpectColumnValuesToBeInSet):
@@ -73,6 +80,16 @@ def predicate(expectation: Expectation) -> Predicate:
             "how to find its rows; teach analytics/gates/split.py or make it a table rule"
         )
     return Predicate(rule_of(expectation), columns, given, given & ~fine.fill_null(True), value)
+
+
+def _rows_meant(expectation: Expectation) -> pl.Expr:
+    """The rows its condition leaves: all, or those whose value is in none of some."""
+    condition = expectation.row_condition  # type: ignore[attr-defined]
+    if condition is None:
+        return pl.lit(True)
+    if condition.operator != "NOT_IN":
+        raise TypeError(f"the split knows no condition {condition}; teach analytics/gates/split.py")
+    return ~pl.col(condition.column.name).is_in(list(condition.parameter)).fill_null(True)
 
 
 def _within(expectation: Expectation) -> pl.Expr:
