@@ -33,6 +33,7 @@ class Unit:
     digest: str  # of the content; the same digest is never ingested twice
     arrived_on: date | None  # None where the source does not date its files
     location: str | None = None  # of a file: an absolute path or a URL
+    refusal: str | None = None  # why it must not even be opened
 
     @property
     def number(self) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from analytics.errors import SchemaError, SettingsError
+from analytics.lake.lineage import ORIGIN
 from analytics.lake.tables import TABLES, Table
 from analytics.sources.base import Unit
-from analytics.sources.shape import canonical, identified
+from analytics.sources.shape import canonical, epoch, identified
 from analytics.tenants import Source, Tenant
 
 DataType = pl.DataType | type[pl.DataType]
@@ -65,6 +66,8 @@ def faults(source: Source) -> Iterator[tuple[str, str]]:
     missing = sorted(set(table.required) - given - {"tenant_id", table.key})
     if missing:
         yield "columns", f"{table.name} needs `columns` for {', '.join(missing)}"
+    for theirs in sorted({"tenant_id", *ORIGIN}.intersection(source.columns.values())):
+        yield "columns", f"bronze has a column {theirs} of its own; give theirs another name first"
     for column in sorted(set(source.columns) & set(source.constants)):
         yield "constants", f"{column} has a place in `columns` already"
     for column, value in source.constants.items():
@@ -136,8 +139,7 @@ def conform(tenant: Tenant, source: Source, bronze: pl.DataFrame) -> dict[str, p
 def _ours(source: Source, table: Table, ours: str, theirs: str) -> pl.Expr:
     unit = source.units.get(ours, "iso")
     if unit in CLOCKS:
-        microseconds = (pl.col(theirs) * CLOCKS[unit][1]).cast(pl.Int64)
-        return microseconds.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        return epoch(pl.col(theirs), CLOCKS[unit][1])
     if unit in MEASURES:
         return (pl.col(theirs) * MEASURES[unit][1]).round().cast(table.columns[ours])
     return pl.col(theirs)

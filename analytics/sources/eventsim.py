@@ -17,11 +17,12 @@ from collections.abc import Iterator
 import polars as pl
 
 from analytics.errors import SchemaError
+from analytics.lake.tables import EARLIEST
 from analytics.settings import Settings
 from analytics.sources import files
 from analytics.sources.base import Batch, Look, Recognised, Unit, rejects
 from analytics.sources.json_lines import parsed, pieces
-from analytics.sources.shape import EVER, canonical, identified, song_key
+from analytics.sources.shape import EVER, canonical, epoch, identified, song_key
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
 
@@ -54,7 +55,7 @@ PLANS = {
 
 
 def instant(column: str) -> pl.Expr:
-    return pl.from_epoch(pl.col(column), "ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return epoch(pl.col(column), 1000)
 
 
 class Eventsim(files.FileReader):
@@ -171,10 +172,14 @@ def _app_events(tenant: Tenant, source: Source, pages: pl.DataFrame) -> pl.DataF
 
 
 def _listeners(tenant: Tenant, source: Source, known: pl.DataFrame) -> pl.DataFrame:
-    """One row per change of a listener's fields, at the first event that shows it."""
+    """One row per change of a listener's fields, at the first event that shows it.
+
+    Events before any service began tell a broken clock, and must not date a state.
+    """
     about = ["registration", "country", "gender", "birthYear", "acquisitionChannel"]
     states = (
-        known.select("userId", "ts", *about, "_file", "_file_hash", "_row", "_arrived_on")
+        known.filter(instant("ts") >= EARLIEST)
+        .select("userId", "ts", *about, "_file", "_file_hash", "_row", "_arrived_on")
         .sort("userId", "ts", "_row")
         .with_columns(pl.col(c).forward_fill().over("userId") for c in about)
     )

@@ -63,7 +63,7 @@ class FileReader:
             return Units(found)
         dated, missing = [], []
         for day in interval.days():
-            of_day = _matches(tenant, source, pattern.replace("{date}", day.isoformat()))
+            of_day = _matches(tenant, source, pattern, pattern.replace("{date}", day.isoformat()))
             dated += [_unit(settings, tenant, source, found, day) for found in of_day]
             if not of_day:
                 missing.append(day)
@@ -108,12 +108,12 @@ def all_units(settings: Settings, tenant: Tenant, source: Source) -> tuple[Unit,
     if "{date}" not in pattern:
         return tuple(
             _unit(settings, tenant, source, found, None)
-            for found in _matches(tenant, source, pattern)
+            for found in _matches(tenant, source, pattern, pattern)
         )
     days = pattern.replace("{date}", "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9]")
     return tuple(
         _unit(settings, tenant, source, found, _day_of(tenant, source, found.location))
-        for found in _matches(tenant, source, days)
+        for found in _matches(tenant, source, pattern, days)
     )
 
 
@@ -174,9 +174,15 @@ def _pattern(settings: Settings, tenant: Tenant, source: Source) -> str:
     return source.path.replace("{landing}", glob.escape(str(settings.landing)))
 
 
-def _matches(tenant: Tenant, source: Source, pattern: str) -> list[stores.Found]:
+def _matches(tenant: Tenant, source: Source, declared: str, pattern: str) -> list[stores.Found]:
+    """What the declared pattern names, or that pattern made narrower.
+
+    A link may lead anywhere where the declaration names it alone; not where whatever
+    lies in a folder is taken.
+    """
+    takes_a_folder = glob.has_magic(declared) or "{date}" in declared
     try:
-        return stores.matches(pattern)
+        return stores.matches(pattern, stores.literal_folder(declared) if takes_a_folder else None)
     except OSError as error:
         raise SourceError(
             f"{tenant.id}: source {source.name}: {pattern} cannot be asked for its files "
@@ -189,6 +195,11 @@ def _read(
     reader: SourceReader, settings: Settings, tenant: Tenant, source: Source, unit: Unit
 ) -> Iterator[Batch]:
     """`read`, where packed bytes that make no sense are damage like any other."""
+    if unit.refusal:
+        raise SourceError(
+            f"{tenant.id}: source {source.name}: {unit.name} {unit.refusal}. Nothing of it was "
+            f"taken; ask its owner ({source.owner}) for the file itself and re-run"
+        )
     try:
         yield from reader.read(settings, tenant, source, unit)
     except packed.DAMAGE as error:
@@ -203,6 +214,7 @@ def _unit(
         digest=_digest(tenant, source, found),
         arrived_on=day,
         location=found.location,
+        refusal="is a link that leads out of its folder" if found.leads_out else None,
     )
 
 

@@ -11,6 +11,19 @@ from analytics.tenants import Source, Tenant
 
 # The time of what a source states without saying since when (a song catalogue).
 EVER = pl.datetime(2000, 1, 1, time_unit="us", time_zone="UTC")
+# The instants that years 1 to 9999 hold, in microseconds since 1970.
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
+
+
+def epoch(number: pl.Expr, microseconds: int) -> pl.Expr:
+    """Instants from a count of units since 1970, each of so many microseconds.
+
+    A count beyond years 1 to 9999 gives the nearest of them, for the gate to name: without
+    that it would overflow into some year of our own.
+    """
+    within = number.clip(FIRST // microseconds + 1, LAST // microseconds)
+    counted = (within * microseconds).cast(pl.Int64)
+    return counted.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 
 def canonical(

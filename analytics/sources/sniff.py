@@ -15,7 +15,7 @@ import yaml
 from analytics.errors import SourceError
 from analytics.interval import Interval
 from analytics.settings import Settings
-from analytics.sources import formats, packed, reader
+from analytics.sources import formats, packed, reader, stores
 from analytics.sources.base import HEAD, Look, Recognised
 from analytics.sources.files import DAY
 from analytics.tenants import Source, Tenant, load_tenants
@@ -45,8 +45,7 @@ def sniff(folder: Path) -> Sniffed:
     for path, kind in taken:
         relative = path.relative_to(folder)
         if kind is None:
-            size = path.stat().st_size
-            unknown.append(relative.as_posix() if size else f"{relative.as_posix()} (empty)")
+            unknown.append(f"{relative.as_posix()}{_remark(folder, path)}")
             continue
         format_, found = kind
         pattern = str(Path(glob.escape(str(folder))) / _pattern(relative, found, len(zipped) == 1))
@@ -152,6 +151,8 @@ def _looked_into(folder: Path, path: Path) -> tuple[str, Recognised] | None:
     """The format and what it says of the file, or None for a file nobody knows."""
     import pyarrow
 
+    if stores.leads_out(path, folder):
+        return None
     kinds: dict[tuple[str, str], tuple[str, Recognised]] = {}
     try:
         with path.open("rb") as file:
@@ -174,6 +175,12 @@ def _looked_into(folder: Path, path: Path) -> tuple[str, Recognised] | None:
             "folder and run again"
         )
     return next(iter(kinds.values()), None)
+
+
+def _remark(folder: Path, path: Path) -> str:
+    if stores.leads_out(path, folder):
+        return " (a link out of the folder)"
+    return "" if path.stat().st_size else " (empty)"
 
 
 def _looks(folder: Path, path: Path, file: IO[bytes]) -> Iterator[Look]:

@@ -30,6 +30,7 @@ class Found:
 
     location: str  # an absolute path or a URL
     tag: str | None = None  # what a store says its content is known by; None for a local file
+    leads_out: bool = False  # a link to somewhere outside the folder it was looked for in
 
 
 def is_remote(location: str) -> bool:
@@ -47,15 +48,19 @@ def literal_folder(pattern: str) -> str:
     return (f"{scheme}://" if scheme else "") + "/".join(kept)
 
 
-def matches(pattern: str) -> list[Found]:
+def matches(pattern: str, within: str | None = None) -> list[Found]:
     """The files a pattern names, sorted. `**` stands for folders of any depth.
 
+    Links that lead out of the folder `within` are marked.
     Raises OSError where the store cannot be asked. A web server cannot list, so a
     pattern there names one file.
     """
     if not is_remote(pattern):
         paths = sorted(p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file())
-        return [Found(str(path)) for path in paths]
+        return [
+            Found(str(path), leads_out=within is not None and leads_out(path, Path(within)))
+            for path in paths
+        ]
     if pattern.startswith("http"):
         return _at(pattern)
     with _explained(pattern):
@@ -71,11 +76,18 @@ def matches(pattern: str) -> list[Found]:
     return sorted(found, key=lambda file: file.location)
 
 
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether the file is a link, or lies behind one, that leaves the folder."""
+    return not path.resolve().is_relative_to(folder.resolve())
+
+
 def digest(found: Found) -> str:
     """sha256 of a local file's content, or of what the store knows a remote one's content by.
 
     Raises OSError.
     """
+    if found.leads_out:
+        return hashlib.sha256(b"a link out").hexdigest()  # what it leads to is not ours to read
     if found.tag is not None:
         return hashlib.sha256(found.tag.encode()).hexdigest()
     with opened(found.location) as file:
