@@ -32,7 +32,7 @@ MARTS: dict[str, Mart] = {
     for mart in (
         Mart(
             "fct_plays", ("play_id",), "started_at",
-            required=("listener_id", "track_id", "started_at", "listened_ms"),
+            required=("listener_id", "track_id", "started_at"),
             not_negative=("listened_ms",),
         ),
         Mart(

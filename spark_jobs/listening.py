@@ -43,7 +43,7 @@ def daily_listening(plays: DataFrame) -> DataFrame:
         .groupBy(*LISTENER, _day("started_at"))
         .agg(
             F.count(F.lit(1)).alias("plays"),
-            F.sum("listened_ms").alias("listened_ms"),
+            F.sum(_listened_ms()).alias("listened_ms"),
             F.sum("opens_session").alias("sessions"),
             _times("is_skipped").alias("skipped"),
             _times("is_shuffle").alias("shuffled"),
@@ -56,7 +56,7 @@ def with_session_starts(plays: DataFrame) -> DataFrame:
     """The plays with `opens_session`: 1 where SESSION_GAP_MS of silence came before, else 0."""
     in_order = Window.partitionBy(*LISTENER).orderBy("started_at", "play_id")
     started_ms = F.unix_millis("started_at")
-    previous_end = F.lag(started_ms + F.col("listened_ms"), 1).over(in_order)
+    previous_end = F.lag(started_ms + _listened_ms(), 1).over(in_order)
     silence = started_ms - previous_end
     opens = silence.isNull() | (silence > SESSION_GAP_MS)
     return plays.withColumn("opens_session", opens.cast("bigint"))
@@ -144,6 +144,11 @@ def _window_columns(window: int) -> list[Column]:
             for share, of in shares.items()
         ),
     ]
+
+
+def _listened_ms() -> Column:
+    """0 where the source cannot know it: the play then ends where it begins."""
+    return F.coalesce("listened_ms", F.lit(0))
 
 
 def _day(instant: str) -> Column:

@@ -119,7 +119,10 @@ def _create_guard(connection: psycopg.Connection) -> None:
 
 
 def _fingerprint(tenants: Mapping[str, Tenant]) -> str:
-    tables = [(t.name, t.key, t.time, sorted(map(str, t.columns.items()))) for t in TABLES.values()]
+    tables = [
+        (t.name, t.key, t.time, t.required, sorted(map(str, t.columns.items())))
+        for t in TABLES.values()
+    ]
     return hashlib.sha256(
         f"{_OPS}{sorted(tenants)}{tables}{feature_columns()}".encode()
     ).hexdigest()

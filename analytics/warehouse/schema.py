@@ -100,7 +100,23 @@ def ensure_raw(connection: psycopg.Connection) -> None:
                 table.time,
             )
         ensure_table(connection, "raw", table.name, columns, raw_key(table))
+        _demand_no_more(connection, table)
     ensure_table(connection, "raw", FEATURES, feature_columns(), FEATURE_KEY)
+
+
+def _demand_no_more(connection: psycopg.Connection, table: Table) -> None:
+    """Let columns be null that the raw table demanded when it was made and no rule demands now."""
+    demanded = connection.execute(
+        "select attname from pg_attribute"
+        " where attrelid = %s::regclass and attnotnull and attnum > 0 and not attisdropped",
+        [f'raw."{table.name}"'],
+    ).fetchall()
+    for name in sorted({name for (name,) in demanded} - {*table.required, *raw_key(table)}):
+        connection.execute(
+            sql.SQL("alter table {} alter column {} drop not null").format(
+                sql.Identifier("raw", table.name), sql.Identifier(name)
+            )
+        )
 
 
 def feature_columns() -> dict[str, str]:

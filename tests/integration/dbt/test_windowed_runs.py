@@ -75,6 +75,10 @@ CASES: dict[str, tuple[tuple[str, ...], list[dict[str, Any]]]] = {
     "a play moves within the window": (("noon",), [play("noon", 1, "15:00")]),
     "a play at the first instant of the window": ((), [play("new", 1, "00:00")]),
     "a play exactly a gap after an end": ((), [play("new", 1, "00:38", 1)]),
+    "scrobbles of unknown length join two sessions": (
+        (),
+        [play("new", 1, "00:30", listened_ms=None), play("n2", 1, "00:59", listened_ms=None)],
+    ),
 }
 
 

@@ -12,10 +12,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import psycopg
 import pytest
 
 from analytics.errors import UnknownTenant, WarehouseError
 from analytics.interval import Interval
+from analytics.lake.tables import TABLES
 from analytics.settings import Settings
 from analytics.warehouse import connect, content_hash, load, load_features, prepare, read
 from tests.builders import NOON, a_frame, a_play, a_row
@@ -68,8 +70,8 @@ def test_every_value_of_every_table_arrives_as_it_was(warehouse: Settings) -> No
         "tickets": [a_row("tickets", body="  padded ", opened_at=NOON + timedelta(microseconds=1))],
         "reviews": [a_row("reviews", body=odd)],
         "payments": [a_row("payments", amount_minor=2**62)],
-        **{t: [a_row(t)] for t in ("listeners", "subscription_events", "touchpoints", "exposures")},
     }
+    rows |= {table: [a_row(table), a_row(table, "t2")] for table in TABLES if table not in rows}
     for table, some in rows.items():
         silver(warehouse, table, *some)
 
@@ -213,6 +215,7 @@ _KILLED = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from analytics.interval import Interval
+from analytics.lake.tables import TABLES
 from analytics.settings import load_settings
 from analytics.warehouse import copy, load
 whole = copy._csv
@@ -273,6 +276,28 @@ def test_preparing_twice_changes_nothing_and_waits_for_no_load(warehouse: Settin
                 job.result(timeout=30)
         loading.rollback()
     assert content_hash(warehouse) == before
+
+
+def test_a_play_of_unknown_length_arrives_where_an_older_version_demanded_one(
+    warehouse: Settings,
+) -> None:
+    two_tenants_sharing_ids(warehouse)
+    load(warehouse, "t1", JANUARY)  # with a partition of its own
+    with connect(warehouse) as connection:
+        connection.execute("alter table raw.plays alter column listened_ms set not null")
+        connection.execute("delete from ops.prepared")
+    silver(
+        warehouse, "plays",
+        a_play("t1", listened_ms=None), a_play("t2", play_id="p2", listened_ms=2),
+    )  # fmt: skip
+
+    for tenant in ("t1", "t2"):
+        load(warehouse, tenant, JANUARY)
+
+    rows = read(warehouse, "select tenant_id, listened_ms from raw.plays order by 1").rows()
+    assert rows == [("t1", None), ("t2", 2)]
+    with connect(warehouse) as connection, pytest.raises(psycopg.errors.NotNullViolation):
+        connection.execute("update raw.plays set listener_id = null")
 
 
 def test_a_raw_table_made_before_a_column_existed_is_widened(warehouse: Settings) -> None:

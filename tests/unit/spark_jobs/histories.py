@@ -35,6 +35,11 @@ def a_history(seed: int, plays: int = 150) -> dict[str, list[dict[str, Any]]]:
     return rows
 
 
+def _known_now_and_then(milliseconds: int) -> int | None:
+    """Null for one play in four: a scrobble."""
+    return milliseconds if milliseconds % 4 else None
+
+
 def _listener(
     dice: random.Random,
     rows: dict[str, list[dict[str, Any]]],
@@ -63,7 +68,7 @@ def _listener(
             play_id=f"{listener_id}-{number}",
             started_at=some_time(),
             track_id=f"s{dice.randrange(14)}",  # two tracks the catalogue lacks
-            listened_ms=dice.randrange(400_000),
+            listened_ms=_known_now_and_then(dice.randrange(400_000)),
             is_skipped=dice.choice([True, False, None]),
             is_shuffle=dice.choice([True, False]),
             is_offline=dice.choice([True, False]),

@@ -62,7 +62,7 @@ def _listening(mine: dict[str, list[Row]], as_of: datetime) -> Row:
     begins = set()
     for before, play in zip([None, *every], every, strict=False):
         if before is None or (play["started_at"] - before["started_at"]) > timedelta(
-            milliseconds=before["listened_ms"]
+            milliseconds=before["listened_ms"] or 0
         ) + timedelta(minutes=30):
             begins.add(play["play_id"])
     artist = {t["track_id"]: t["artist_id"] for t in mine["tracks"] if t["artist_id"]}
@@ -71,7 +71,7 @@ def _listening(mine: dict[str, list[Row]], as_of: datetime) -> Row:
         plays = _between(every, "started_at", as_of, days)
         row |= {
             f"plays_{days}d": len(plays),
-            f"listened_seconds_{days}d": sum(p["listened_ms"] for p in plays) // 1000,
+            f"listened_seconds_{days}d": sum(p["listened_ms"] or 0 for p in plays) // 1000,
             f"active_days_{days}d": len({p["started_at"].date() for p in plays}),
             f"sessions_{days}d": sum(p["play_id"] in begins for p in plays),
             f"tracks_{days}d": len({p["track_id"] for p in plays}),
@@ -85,7 +85,7 @@ def _listening(mine: dict[str, list[Row]], as_of: datetime) -> Row:
     seen = _between(every, "started_at", as_of, 90)
     recent = _between(every, "started_at", as_of, 28)
     before_that = _between(every, "started_at", as_of - 28 * DAY, 28)
-    listened = [sum(p["listened_ms"] for p in some) for some in (recent, before_that)]
+    listened = [sum(p["listened_ms"] or 0 for p in some) for some in (recent, before_that)]
     return row | {
         "days_since_last_play": (
             (as_of.date() - seen[-1]["started_at"].date()).days if seen else 91

@@ -191,3 +191,22 @@ def test_silence_of_more_than_thirty_minutes_opens_a_session(computed):
     ]
     found = computed({"subscription_events": [paying()], "plays": plays}, [MONDAY])
     assert found["sessions_7d"].to_list() == [2]
+
+
+def test_a_play_of_unknown_length_is_a_play_and_ends_where_it_begins(computed):
+    first = AT - 10 * HOUR
+    plays = [
+        a_row("plays", tenant, play_id=f"p{n}", started_at=first + timedelta(minutes=minutes),
+              listened_ms=180_000 if tenant == "t2" else None)
+        for tenant in ("t1", "t2")
+        for n, minutes in enumerate((0, 30, 61))
+    ]  # fmt: skip
+    events = [paying(), {**paying(), "tenant_id": "t2"}]
+
+    found = computed({"subscription_events": events, "plays": plays}, [MONDAY]).sort("tenant_id")
+
+    assert found.select("plays_7d", "sessions_7d", "listened_seconds_7d").rows() == [
+        (3, 2, 0),  # 31 minutes after a begin
+        (3, 1, 540),  # 28 minutes after an end
+    ]
+    assert found["listened_trend_28d"].to_list() == [None, 1.0]

@@ -52,7 +52,9 @@ plays_by_day as (
         cast(sum(counted_streams) as bigint) as counted_streams,
         cast(sum(skips) as bigint) as skips,
         count(*) as listeners,
-        cast(div(sum(listened_ms), 1000) as bigint) as listened_seconds
+        cast(
+            div(coalesce(sum(listened_ms), 0), 1000) as bigint
+        ) as listened_seconds
 
     from plays_by_listener
 

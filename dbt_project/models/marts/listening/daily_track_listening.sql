@@ -30,7 +30,9 @@ plays_by_day as (
         count(*) filter (where is_counted_stream) as counted_streams,
         count(*) filter (where is_skipped) as skips,
         count(distinct listener_id) as listeners,
-        cast(div(sum(listened_ms), 1000) as bigint) as listened_seconds
+        cast(
+            div(coalesce(sum(listened_ms), 0), 1000) as bigint
+        ) as listened_seconds
 
     from plays
 

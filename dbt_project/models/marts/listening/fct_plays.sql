@@ -35,11 +35,13 @@ plays_measured as (
         listened_ms,
         track_ms,
         cast(
-            round(
-                cast(least(listened_ms, track_ms) as numeric)
-                / nullif(track_ms, 0),
-                4
-            )
+            case
+                when listened_ms is not null then round(
+                    cast(least(listened_ms, track_ms) as numeric)
+                    / nullif(track_ms, 0),
+                    4
+                )
+            end
             as numeric(5, 4)
         ) as completion_share,
 
@@ -47,7 +49,9 @@ plays_measured as (
         is_skipped,
         is_shuffle,
         is_offline,
-        listened_ms >= least(
+        -- Who sends no length sends what its own rule calls listened to.
+        listened_ms is null
+        or listened_ms >= least(
             {{ var('counted_stream_seconds') }} * 1000, track_ms
         ) as is_counted_stream,
 

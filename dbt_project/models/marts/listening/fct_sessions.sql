@@ -26,7 +26,9 @@ sessions as (
         count(*) as plays,
         count(distinct track_id) as tracks,
         count(*) filter (where is_skipped) as skips,
-        cast(div(sum(listened_ms), 1000) as bigint) as listened_seconds,
+        cast(
+            div(coalesce(sum(listened_ms), 0), 1000) as bigint
+        ) as listened_seconds,
 
         ---------- timestamps
         min(started_at) as started_at,

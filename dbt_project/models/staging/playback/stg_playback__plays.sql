@@ -36,7 +36,8 @@ renamed as (
 
         ---------- timestamps
         started_at,
-        started_at + listened_ms * interval '1 millisecond' as ended_at
+        started_at
+        + coalesce(listened_ms, 0) * interval '1 millisecond' as ended_at
 
     from source
 
