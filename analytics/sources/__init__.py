@@ -15,6 +15,7 @@ _FORMATS = {
     "eventsim": "analytics.sources.eventsim:Eventsim",
     "msd_songs": "analytics.sources.msd_songs:MsdSongs",
     "spotify_extended": "analytics.sources.spotify_extended:SpotifyExtended",
+    "spotify_account": "analytics.sources.spotify_account:SpotifyAccount",
     "parquet": "analytics.sources.tabular:Parquet",
     "csv": "analytics.sources.tabular:Csv",
     "jsonl": "analytics.sources.tabular:Jsonl",

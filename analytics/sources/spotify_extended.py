@@ -3,30 +3,29 @@
 Feeds    plays, tracks, listeners.
 Identity every field that tells two plays apart (the export has no id): end, length,
          item, device, reasons, flags and the offline clock. `(track, ts - ms_played)`
-         alone would merge plays that were different ones.
+         alone would merge plays that were different ones. The fields of audiobooks, which
+         came later, count where they are given, so older rows keep their ids.
 Surprises `ts` is the end of a play, to the second; it started `ms_played` before.
          Plays the export does not name (removed items, most videos) keep their time
-         under the track id `unnamed`. Addresses and user agents are not kept.
+         under the track id `unnamed`. A chapter of an audiobook is a track, its book the
+         album; the author is not given. Addresses, places and user agents are not kept.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import io
 from collections.abc import Iterator
 
 import polars as pl
 
-from analytics.errors import SchemaError
+from analytics.lake.hashing import NULL, SEPARATOR
 from analytics.settings import Settings
-from analytics.sources import files
+from analytics.sources import files, json_array
 from analytics.sources.base import Batch, Look, Recognised, Unit
 from analytics.sources.shape import canonical, identified
-from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
 
 NAMES = ("endsong_*.json", "Streaming_History_Audio*.json", "Streaming_History_Video*.json")
-FIELDS: dict[str, pl.DataType | type[pl.DataType]] = {
+OLDER: dict[str, pl.DataType | type[pl.DataType]] = {
     "ts": pl.Datetime("us", "UTC"), "username": pl.String, "platform": pl.String,
     "ms_played": pl.Int64, "conn_country": pl.String, "master_metadata_track_name": pl.String,
     "master_metadata_album_artist_name": pl.String,
@@ -36,10 +35,11 @@ FIELDS: dict[str, pl.DataType | type[pl.DataType]] = {
     "shuffle": pl.Boolean, "skipped": pl.Boolean, "offline": pl.Boolean,
     "offline_timestamp": pl.Int64, "incognito_mode": pl.Boolean,
 }  # fmt: skip
-NEEDED = ("ts", "ms_played")
+BOOKS = ("audiobook_title", "audiobook_uri", "audiobook_chapter_title", "audiobook_chapter_uri")
+FIELDS = {**OLDER, **dict.fromkeys(BOOKS, pl.String)}
 UNNAMED = "unnamed"
 OWNER = "owner"  # newer exports leave the user name out: one export is one listener
-ROWS_A_BATCH = 200_000
+NOT_KEPT = "(not kept: a row that cannot be read may hold an address)"
 
 
 class SpotifyExtended(files.FileReader):
@@ -47,11 +47,10 @@ class SpotifyExtended(files.FileReader):
     example = '- {name: history, format: spotify_extended, path: "/data/my_tenant/*.zip"}'
 
     def recognise(self, look: Look) -> Recognised | None:
-        if not is_history(look.name):
+        if not json_array.is_named(NAMES, look.name):
             return None
-        name = look.base
-        older = "endsong_*.json" if name.startswith("endsong_") else "Streaming_History_*.json"
-        return Recognised("history", family=f"**/{older}")
+        older = "endsong_*.json" if look.base.startswith("endsong_") else "Streaming_History_*.json"
+        return Recognised("history", family=f"**/{older}{packing(look)}")
 
     def feeds(self, source: Source) -> tuple[str, ...]:
         return ("plays", "tracks", "listeners")
@@ -62,27 +61,21 @@ class SpotifyExtended(files.FileReader):
     def read(
         self, settings: Settings, tenant: Tenant, source: Source, unit: Unit
     ) -> Iterator[Batch]:
-        first_row = 0
-        for name, content in _members(tenant, source, unit):
-            frame = _rows(tenant, source, unit, name, content)
-            for column in NEEDED:
-                if frame.height and frame[column].null_count() == frame.height:
-                    raise SchemaError(
-                        f"{tenant.id}: source {source.name}: {name} of {unit.name} has no field "
-                        f"{column!r}; is it an extended streaming history? owner: {source.owner}"
-                    )
-            for start in range(0, frame.height, ROWS_A_BATCH):
-                part = frame.slice(start, ROWS_A_BATCH)
-                yield typed_batch(
-                    tenant, source, "plays", unit, part, FIELDS, first_row=first_row + start
-                )
-            first_row += frame.height
+        found = json_array.read(
+            tenant, source, unit, "plays", FIELDS, needed=("ts", "ms_played"), names=NAMES
+        )
+        for batch in found:
+            raw = pl.when(pl.col("rule") == "row_parses").then(pl.lit(NOT_KEPT)).otherwise("raw")
+            yield Batch(batch.rows, batch.rejects.with_columns(raw.alias("raw")))
 
     def conform(
         self, tenant: Tenant, source: Source, bronze: pl.DataFrame
     ) -> dict[str, pl.DataFrame]:
-        item = pl.coalesce("spotify_track_uri", "spotify_episode_uri")
-        plays = identified(bronze, "_id", [_part(c) for c in FIELDS]).with_columns(
+        absent = [pl.lit(None, pl.String).alias(c) for c in BOOKS if c not in bronze.columns]
+        item = pl.coalesce(
+            "spotify_track_uri", "spotify_episode_uri", "audiobook_chapter_uri", "audiobook_uri"
+        )
+        plays = identified(bronze.with_columns(absent), "_id", _identity()).with_columns(
             pl.coalesce("username", pl.lit(OWNER)).alias("_listener"), item.alias("_item")
         )
         return {
@@ -107,8 +100,20 @@ class SpotifyExtended(files.FileReader):
         }  # fmt: skip
 
 
-def _part(column: str) -> pl.Expr:
-    return pl.col(column).dt.epoch("us") if column == "ts" else pl.col(column)
+def packing(look: Look) -> str:
+    """How the name of a file, not of one within a zip, ends beyond the export's own."""
+    packed = look.location.rsplit(".", 1)[-1].lower()
+    return f".{packed}" if packed in ("gz", "zst") else ""
+
+
+def _identity() -> list[pl.Expr]:
+    """The fields every row had; behind them those of audiobooks where one is given."""
+    ends = pl.col("ts").dt.epoch("us")
+    last = pl.col("incognito_mode").cast(pl.String).fill_null(NULL)
+    books = [pl.col(c).fill_null(NULL) for c in BOOKS]
+    given = pl.any_horizontal(pl.col(c).is_not_null() for c in BOOKS)
+    more = pl.when(given).then(pl.concat_str([last, *books], separator=SEPARATOR)).otherwise(last)
+    return [ends, *(pl.col(c) for c in list(OLDER)[1:-1]), more]
 
 
 def _family(platform: pl.Expr) -> pl.Expr:
@@ -127,14 +132,17 @@ def _family(platform: pl.Expr) -> pl.Expr:
 def _tracks(tenant: Tenant, source: Source, plays: pl.DataFrame) -> pl.DataFrame:
     latest = plays.sort("_item", "ts", "_row").unique("_item", keep="last", maintain_order=True)
     artist = pl.coalesce("master_metadata_album_artist_name", "episode_show_name")
-    title = pl.coalesce("master_metadata_track_name", "episode_name", pl.lit("(not named)"))
+    title = pl.coalesce(
+        "master_metadata_track_name", "episode_name", "audiobook_chapter_title",
+        "audiobook_title", pl.lit("(not named)"),
+    )  # fmt: skip
     return canonical(
         "tracks", tenant, source, latest,
         {
             "track_id": pl.col("_item"),
             "title": title,
             "artist_name": artist,
-            "album": pl.col("master_metadata_album_album_name"),
+            "album": pl.coalesce("master_metadata_album_album_name", "audiobook_title"),
             "updated_at": pl.col("ts"),
         },
     )  # fmt: skip
@@ -152,34 +160,3 @@ def _listeners(tenant: Tenant, source: Source, plays: pl.DataFrame) -> pl.DataFr
             "updated_at": pl.col("ts"),
         },
     )  # fmt: skip
-
-
-def is_history(name: str) -> bool:
-    """Whether a file of that name is part of an extended history."""
-    base = name.rsplit("/", 1)[-1]
-    hidden = name.startswith("__MACOSX") or base.startswith(".")
-    return not hidden and any(fnmatch.fnmatch(base, pattern) for pattern in NAMES)
-
-
-def _members(tenant: Tenant, source: Source, unit: Unit) -> Iterator[tuple[str, bytes]]:
-    """The JSON files of the unit, in the order of their names."""
-    names = 0
-    for name, file in files.members(tenant, source, unit, is_history):
-        names += 1
-        yield name, file.read()  # exports split at 12 MB
-    if not names:
-        raise SchemaError(
-            f"{tenant.id}: source {source.name}: {unit.name} holds no "
-            f"{' or '.join(NAMES)}. Ask Spotify for the extended streaming history, "
-            "not the account data"
-        )
-
-
-def _rows(tenant: Tenant, source: Source, unit: Unit, name: str, content: bytes) -> pl.DataFrame:
-    if not content.strip():
-        return pl.DataFrame(schema=dict.fromkeys(FIELDS, pl.String()))
-    try:
-        return pl.read_json(io.BytesIO(content), schema=dict.fromkeys(FIELDS, pl.String()))
-    except pl.exceptions.PolarsError as error:
-        what = f"{name} is not whole JSON: {str(error).splitlines()[0]}"
-        raise files.damaged(tenant, source, unit, what) from None
