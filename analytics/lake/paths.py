@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from deltalake.fs import DeltaStorageHandler
+from pyarrow import fs
+
 from analytics.interval import Interval
 from analytics.settings import Settings
+
+SNAPSHOTS = "snapshots"
 
 
 def table(settings: Settings, layer: str, name: str) -> str:
@@ -27,6 +32,27 @@ def ledger(settings: Settings) -> str:
     return f"{settings.lake_root}/ledger"
 
 
+def snapshots(settings: Settings) -> str:
+    return f"{settings.lake_root}/{SNAPSHOTS}"
+
+
+def named(settings: Settings, name: str) -> str:
+    """A table by its path under the root, as snapshots and hashes name it."""
+    return f"{settings.lake_root}/{name}"
+
+
+def store(uri: str) -> fs.FileSystem:
+    """The files below a folder of the lake, through the library that writes them.
+
+    Raises TableNotFoundError where a folder of this machine is not there.
+    """
+    return fs.PyFileSystem(DeltaStorageHandler(uri))
+
+
 def staged(settings: Settings, tenant_id: str, table_name: str, interval: Interval) -> str:
-    span = f"{interval.start:%Y%m%dT%H%M%S}-{interval.end:%Y%m%dT%H%M%S}"
-    return f"{settings.lake_root}/staged/{tenant_id}/{table_name}/{span}.parquet"
+    return f"{settings.lake_root}/staged/{tenant_id}/{table_name}/{span(interval)}.parquet"
+
+
+def span(interval: Interval) -> str:
+    """An interval as the name of a staged file."""
+    return f"{interval.start:%Y%m%dT%H%M%S}-{interval.end:%Y%m%dT%H%M%S}"

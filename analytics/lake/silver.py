@@ -4,6 +4,7 @@ Grain    silver/<table>: one row per (tenant_id, key), partitioned by tenant.
 Re-run   safe, also after a kill between any two steps: a landing is one commit a
          table, and that commit holds its own ledger line. A retry finds it and
          reports the same; a second run finds nothing to do and commits nothing.
+Snapshot the versions that belong together are bound last; a run is closed when it is bound.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
+from analytics.errors import LakeError
 from analytics.interval import Interval
-from analytics.lake import delta, ledger, paths, staging
+from analytics.lake import delta, ledger, paths, snapshots, staging
 from analytics.lake.settling import Settled, settle
 from analytics.lake.staging import Counts
 from analytics.lake.tables import TABLES, Table
@@ -44,7 +46,7 @@ def land(settings: Settings, tenant_id: str, interval: Interval, run_id: str) ->
     A second run gives `touched` None. A retry of an interrupted run (same run or
     not yet in the ledger) gives what was touched by the try before it as well.
     """
-    get_tenant(settings, tenant_id)
+    tenant = get_tenant(settings, tenant_id)
     rows: dict[str, dict[str, int]] = {}
     versions: dict[str, int] = {}
     for name, table in TABLES.items():
@@ -53,6 +55,11 @@ def land(settings: Settings, tenant_id: str, interval: Interval, run_id: str) ->
             continue
         good, counts = staged
         rows[name] = _land_table(settings, tenant_id, interval, run_id, table, good, counts)
+    if tenant.sources and not rows:
+        raise LakeError(
+            f"{tenant_id}: nothing is staged for {interval}, which a gate always does that passes; "
+            "run `ingest` for that interval again, or clear its `gate` as well as its `land`"
+        )
 
     commits = []
     for name in rows:
@@ -176,14 +183,18 @@ def _close(
     rows: dict[str, dict[str, int]],
     commits: list[dict[str, Any]],
 ) -> Interval | None:
-    """Write the ledger lines still missing; gives the interval touched by this run's commits."""
+    """Write the ledger lines still missing and bind the run as a snapshot, which closes it.
+
+    Gives the interval touched by this run, and by runs that died before they were closed.
+    """
     landed = [{k: v for k, v in line.items() if k in ledger.COLUMNS} for line in commits]
     read = [ledger.entry(tenant_id, name, interval, rows[name], run_id) for name in rows]
     new = ledger.record(settings, tenant_id, interval, landed, read)
+    runs = {run_id, *snapshots.bind_landing(settings, tenant_id, interval)}
     spans = [
         _whole_days(line)
         for line in commits
-        if line["ingest_run"] == run_id or (line["table"], line["ingest_run"]) in new
+        if line["ingest_run"] in runs or (line["table"], line["ingest_run"]) in new
     ]
     return Interval.covering(spans) if spans else None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.lake import ledger, quarantine, read
+from analytics.lake import ledger, quarantine, read, snapshots
 from tests.landing import DAY_ONE, a_line, a_tenant, drop, run
 
 # Counts every commit to the lake and kills the process before or after the one asked for.
@@ -72,7 +72,7 @@ def killed(settings, wanted: int, moment: str) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-COMMITS = 7  # rejects, quarantine, bronze, plays, app_events, listeners, ledger
+COMMITS = 8  # rejects, quarantine, bronze, plays, app_events, listeners, ledger, snapshots
 FEW = [(3, "before"), (3, "after"), (4, "after")]
 ALL = [(n, moment) for n in range(1, COMMITS + 1) for moment in ("before", "after")]
 
@@ -95,6 +95,8 @@ def test_a_retry_after_a_kill_ends_like_an_unharmed_run(
     unharmed = run(whole, "t1", DAY_ONE, "run-1")
 
     assert outcome(harmed) == outcome(whole)
-    announced = wanted == COMMITS and moment == "after"  # the ledger closed before the death
+    announced = wanted == COMMITS and moment == "after"  # bound, so closed, before the death
     assert retry.touched == (None if announced else unharmed.touched)
     assert run(harmed, "t1", DAY_ONE, "run-3").touched is None
+    bound = snapshots.snapshots(harmed, "t1")
+    assert {s.run_id for s in bound[1:]} == set(ledger.read(harmed, "t1")["ingest_run"]) - {"run-0"}

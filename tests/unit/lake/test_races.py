@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from deltalake.exceptions import CommitFailedError
 
-from analytics.lake import delta, ledger, paths, quarantine, read
+from analytics.lake import delta, ledger, paths, quarantine, read, snapshots
 from tests.landing import DAY_ONE, a_line, a_tenant, drop, run
 
 LINES = (a_line(), a_line(itemInSession=1), a_line(ts="never"), '{"cut": ')
@@ -56,7 +56,7 @@ def test_a_first_writer_that_lost_the_race_is_told(tmp_path):
     assert pl.scan_delta(delta.open_table(uri)).collect().height == 1
 
 
-COMMITS = ("rejects", "quarantine", "bronze", "plays", "ledger")
+COMMITS = ("rejects", "quarantine", "bronze", "plays", "ledger", "snapshots")
 
 
 @pytest.mark.parametrize("commit", range(1, len(COMMITS) + 1), ids=COMMITS)
@@ -86,3 +86,5 @@ def test_the_same_day_run_twice_at_once_counts_once(make_settings, just_before, 
     lines = ledger.read(settings, "t1")
     assert lines.n_unique(["table", "interval_from"]) == lines.height
     assert lines.filter(table="plays")["landed"].sum() == plays.height
+    bound = [s.run_id for s in snapshots.snapshots(settings, "t1")]
+    assert sorted(bound) == sorted(set(lines["ingest_run"]))

@@ -1,0 +1,160 @@
+"""What differs between two versions of a tenant's part of a table: added, removed, changed rows.
+
+Exact, and as dear as what was rewritten: files that both versions hold are not
+opened. Rows are compared value by value; rows of one key that differ are changed.
+Works on disk beyond its memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import duckdb
+from deltalake import DeltaTable
+
+from analytics.interval import Interval
+from analytics.lake import asof
+from analytics.lake.snapshots import Snapshot
+from analytics.lake.tables import RUN_STAMPS, TABLES
+from analytics.settings import Settings
+
+EXAMPLES = 5
+MEMORY = "1GB"
+KEYS = {
+    "bronze": ("_file", "_row"),
+    "bronze_rejects": ("file", "row", "rule", "column"),
+    "quarantine": ("quarantine_id",),
+    "ledger": ("table", "interval_from", "interval_to", "ingest_run"),
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a tenant's rows in one table changed from one version to another."""
+
+    tenant_id: str
+    table: str
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    # added, removed: whole rows; was, now: the changed ones, in the same order
+    examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    touched: Interval | None = None  # whole days of the events that differ, where the table has any
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+
+def between(settings: Settings, before: Snapshot, after: Snapshot, name: str) -> Difference:
+    """From one snapshot to another of the same tenant, run stamps aside."""
+    tables = [asof.opened(settings, s, name) if name in s.versions else None
+              for s in (before, after)]  # fmt: skip
+    return compare(settings, before.tenant_id, name, *tables)
+
+
+def compare(
+    settings: Settings,
+    tenant_id: str,
+    name: str,
+    before: DeltaTable | None,
+    after: DeltaTable | None,
+    *,
+    stamps: bool = False,
+) -> Difference:
+    """From one version to another; None is a table without a row. `stamps` compares these too."""
+    old, new = (_paths(table, tenant_id) for table in (before, after))
+    columns = sorted(
+        c
+        for c in {*_columns(before), *_columns(after)}
+        if c != "tenant_id" and (stamps or c not in RUN_STAMPS or c in key_of(name))
+    )
+    settings.spool.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="diff-", dir=settings.spool) as spool,
+        duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spool}) as connection,
+    ):
+        connection.execute("set timezone = 'UTC'")
+        _put(connection, "old", before, old - new, tenant_id, columns)
+        _put(connection, "new", after, new - old, tenant_id, columns)
+        # A row stands once by its key, so sets lose none.
+        for kept, taken in (("fresh", ("new", "old")), ("stale", ("old", "new"))):
+            connection.execute(
+                f"create temp table {kept} as (from {taken[0]}) except (from {taken[1]})"
+            )
+        return _told(connection, tenant_id, name)
+
+
+def key_of(name: str) -> tuple[str, ...]:
+    """The columns that tell two rows of a tenant apart."""
+    layer, _, table = name.partition("/")
+    return (TABLES[table].key,) if layer == "silver" else KEYS[layer]
+
+
+def _told(connection: duckdb.DuckDBPyConnection, tenant_id: str, name: str) -> Difference:
+    keys = [f'"{key}"' for key in key_of(name)]
+    same = " and ".join(f"fresh.{key} is not distinct from stale.{key}" for key in keys)
+    order = f"order by {', '.join(keys)}"
+    parts = {
+        "added": f"from fresh anti join stale on {same}",
+        "removed": f"from stale anti join fresh on {same}",
+        "now": f"from fresh semi join stale on {same}",
+        "was": f"from stale semi join fresh on {same}",
+    }
+    counts = {part: _count(connection, query) for part, query in parts.items()}
+    examples = {
+        part: connection.sql(f"{query} {order} limit {EXAMPLES}").pl().to_dicts()
+        for part, query in parts.items()
+        if counts[part]
+    }
+    return Difference(
+        tenant_id, name, counts["added"], counts["removed"], counts["now"], examples,
+        _touched(connection, name),
+    )  # fmt: skip
+
+
+def _touched(connection: duckdb.DuckDBPyConnection, name: str) -> Interval | None:
+    table = TABLES.get(name.removeprefix("silver/"))
+    if table is None or not table.is_event:
+        return None
+    days = f'min("{table.time}")::date, max("{table.time}")::date'
+    query = f"select {days} from (from fresh union all from stale)"  # noqa: S608
+    ((first, last),) = connection.execute(query).fetchall()
+    return Interval.of(first, last + timedelta(days=1)) if first is not None else None
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    ((count,),) = connection.execute(f"select count(*) {query}").fetchall()
+    return count
+
+
+def _put(
+    connection: duckdb.DuckDBPyConnection,
+    view: str,
+    table: DeltaTable | None,
+    chosen: set[str],
+    tenant_id: str,
+    columns: list[str],
+) -> None:
+    """The tenant's rows of these files as a view; columns that the version lacks are null."""
+    if table is None:
+        nulls = ", ".join(f'null as "{c}"' for c in columns)
+        connection.execute(f"create temp view {view} as select {nulls} where false")
+        return
+    known = _columns(table)
+    shown = ", ".join(f'"{c}"' if c in known else f'null as "{c}"' for c in columns)
+    connection.register(f"{view}_files", asof.dataset(table, chosen))
+    connection.execute(
+        f"create temp view {view} as select {shown} from {view}_files "  # noqa: S608
+        f"where tenant_id = '{tenant_id}'"
+    )
+
+
+def _paths(table: DeltaTable | None, tenant_id: str) -> set[str]:
+    return set() if table is None else set(asof.files(table, tenant_id)["path"])
+
+
+def _columns(table: DeltaTable | None) -> set[str]:
+    return set() if table is None else {f.name for f in table.schema().fields}
