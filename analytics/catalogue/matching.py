@@ -11,6 +11,8 @@ Surprises  of the tracks that carry the names chosen (albums, compilations) the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from analytics.catalogue import similarity
@@ -31,53 +33,65 @@ ALIKE = 25
 ROWS = 20_000  # named tracks compared at a time
 
 _COMPARED = ["song", "recording", "artist", "main_artist"]
+_ABOUT = ["album", "duration_ms"]
 _PAIR = ["tenant_id", "track", "name"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A catalogue made ready to look names up in."""
+
+    names: pl.DataFrame  # one row per distinct names of a tenant
+    keys: pl.DataFrame  # of the names
+    carriers: pl.DataFrame  # the tracks that carry each
 
 
 def match(named: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
     """MATCHES of the named tracks; both sides have the columns of silver's `tracks`."""
-    tracks = parsed(catalogue).filter(pl.col("artist") != "").sort("tenant_id", "track_id")
-    names = tracks.unique(["tenant_id", *NAMES], keep="first", maintain_order=True)
-    names = names.select("tenant_id", *_COMPARED).with_row_index("name")
-    carriers = tracks.join(names, on=["tenant_id", *NAMES], maintain_order="left").filter(
-        pl.int_range(pl.len()).over("name") < ALIKE
-    )
-    known_keys = telling(keys(names, "name"))
+    known = ready(catalogue)
     parts = [pl.DataFrame(schema=MATCHES)]
     for some in named.iter_slices(ROWS):
         said = parsed(some).with_row_index("track")
-        best = _likest(said, _near(said, names, known_keys), carriers)
-        parts.append(_decided(said, best))
+        near = _near(said, to_compare(said, known), known)
+        parts.append(_decided(said, _likest(said, near, known)))
     return pl.concat(parts).sort("tenant_id", "track_id")
 
 
-def _near(said: pl.DataFrame, names: pl.DataFrame, known_keys: pl.DataFrame) -> pl.DataFrame:
-    """The pairs of a track and a name that album and length could make a match."""
-    same = said.join(names, on=["tenant_id", *NAMES]).select(_PAIR)
-    shared = candidates(keys(said.filter(pl.col("artist") != ""), "track"), known_keys)
-    pairs = (
-        pl.concat([same, shared])
-        .unique()
-        .join(said.select("tenant_id", "track", *_COMPARED), on=["tenant_id", "track"])
-        .join(names, on=["tenant_id", "name"], suffix="_known")
+def ready(catalogue: pl.DataFrame) -> Known:
+    tracks = parsed(catalogue).filter(pl.col("artist") != "").sort("tenant_id", "track_id")
+    names = tracks.unique(["tenant_id", *NAMES], keep="first", maintain_order=True)
+    names = names.select("tenant_id", *_COMPARED).with_row_index("name")
+    carriers = tracks.join(names, on=["tenant_id", *NAMES], maintain_order="left").select(
+        "tenant_id", "name", pl.col("track_id").alias("matched_track_id"), *_ABOUT
     )
-    by_names = similarity.evidence_of_names(similarity.of_names(pairs))
+    alike = pl.int_range(pl.len()).over("name") < ALIKE
+    return Known(names, telling(keys(names, "name")), carriers.filter(alike))
+
+
+def to_compare(said: pl.DataFrame, known: Known) -> pl.DataFrame:
+    """tenant_id, track and name of the pairs worth a comparison: equal names and shared keys."""
+    same = said.join(known.names, on=["tenant_id", *NAMES]).select(_PAIR)
+    shared = candidates(keys(said.filter(pl.col("artist") != ""), "track"), known.keys)
+    return pl.concat([same, shared]).unique()
+
+
+def _near(said: pl.DataFrame, pairs: pl.DataFrame, known: Known) -> pl.DataFrame:
+    """The pairs that album and length could still make a match, with what their names say."""
+    sides = pairs.join(
+        said.select("tenant_id", "track", *_COMPARED), on=["tenant_id", "track"]
+    ).join(known.names, on=["tenant_id", "name"], suffix="_known")
+    by_names = similarity.evidence_of_names(similarity.of_names(sides))
     is_same = pl.all_horizontal(pl.col(c) == pl.col(f"{c}_known") for c in NAMES)
-    return pairs.select(*_PAIR, is_same.alias("is_same"), by_names.alias("by_names")).filter(
+    return sides.select(*_PAIR, is_same.alias("is_same"), by_names.alias("by_names")).filter(
         pl.col("by_names") + similarity.MOST_OF_TRACK > 0
     )
 
 
-def _likest(said: pl.DataFrame, pairs: pl.DataFrame, carriers: pl.DataFrame) -> pl.DataFrame:
+def _likest(said: pl.DataFrame, pairs: pl.DataFrame, known: Known) -> pl.DataFrame:
     """Of each pair, the likest of the tracks that carry the name, with all its evidence."""
-    about = ["album", "duration_ms"]
-    tracks = pairs.join(
-        said.select("tenant_id", "track", *about), on=["tenant_id", "track"]
-    ).join(
-        carriers.select("tenant_id", "name", pl.col("track_id").alias("matched_track_id"), *about),
-        on=["tenant_id", "name"],
-        suffix="_known",
-    )  # fmt: skip
+    tracks = pairs.join(said.select("tenant_id", "track", *_ABOUT), on=["tenant_id", "track"]).join(
+        known.carriers, on=["tenant_id", "name"], suffix="_known"
+    )
     by_track = similarity.evidence_of_track(similarity.of_track(tracks))
     evidence = (pl.col("by_names") + by_track).alias("evidence")
     return (

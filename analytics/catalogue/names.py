@@ -13,7 +13,7 @@ import polars as pl
 NAMES = ("song", "recording", "artist")
 
 # Letters that Unicode does not take apart into a plain one and a mark.
-_LETTERS = {"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th"}
+_LETTERS = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th"}
 _PARTS = {"part": "pt", "volume": "vol", "ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7"}
 _FILLERS = r"\b(?:the|and|feat|ft|featuring|with)\b"
 
@@ -55,7 +55,7 @@ def parsed(tracks: pl.DataFrame) -> pl.DataFrame:
         _each_word(song, _PARTS).alias("song"),
         _joined(tails.list.eval(rest.filter(is_other))).alias("recording"),
         _unless_empty(_squeezed(artist.str.replace_all(_FILLERS, "")), artist).alias("artist"),
-        words(pl.col("artist_name").str.replace(_COMPANY, "${1}")).alias("main_artist"),
+        words(_squeezed(pl.col("artist_name")).str.replace(_COMPANY, "${1}")).alias("main_artist"),
         _joined(pl.col("_album").list.head(1), album).alias("album"),
     ).drop("_title", "_album")
 
@@ -81,8 +81,7 @@ def words(text: pl.Expr) -> pl.Expr:
 def _pieces(column: str) -> pl.Expr:
     """The parts of a name between brackets and dashes, in words; the first is never judged."""
     parts = (
-        pl.col(column)
-        .fill_null("")
+        _squeezed(pl.col(column).fill_null(""))
         .str.replace_all(_JOINS, f"{_CUT}feat ")
         .str.replace_all(_BRACKETS, _CUT)
         .str.split(_CUT)

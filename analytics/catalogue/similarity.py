@@ -20,6 +20,7 @@ ARTIST = 10.0
 RECORDING = 4.0
 ALBUM = 1.0
 
+MOST_OF_TRACK = LENGTH + ALBUM / 2  # that album and length can add
 OTHER_NUMBERS = 0.6  # what is left of a song's likeness when it is "Pt. 1" beside "Pt. 2"
 
 
@@ -61,9 +62,6 @@ def evidence_of_track(likeness: pl.DataFrame) -> pl.Series:
     """Log-odds that album and length add."""
     album = (ALBUM * (pl.col("album") - 0.5)).fill_null(0.0)
     return likeness.select(LENGTH * pl.col("length") + album).to_series()
-
-
-MOST_OF_TRACK = LENGTH + ALBUM / 2
 
 
 def _like(pairs: pl.DataFrame, column: str, scorer) -> pl.Series:

@@ -17,6 +17,7 @@ MEASURES: dict[str, str] = {
     "ingest": "ingest.measure",
     "gate": "gate.measure",
     "content": "content.measure",
+    "matching": "matching.measure",
     "features": "features.measure",
     "load": "warehouse.load",
     "dbt": "warehouse.models",

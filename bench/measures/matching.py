@@ -51,6 +51,7 @@ def measure(place: Place) -> list[Figure]:
     if not (DATA / PAIRS).exists():
         return figures
     told = quality(compared(DATA, "test"))
+    survived, comparisons = blocked(DATA)
     interval = f"95 % interval {told.least:.1%} to {told.most:.1%}"
     parts = f"precision {told.precision:.1%}, recall {told.recall:.1%}, {interval}"
     return [
@@ -59,6 +60,10 @@ def measure(place: Place) -> list[Figure]:
             "match_f1", "songs of two shops told equal: F1", round(told.f1 * 100, 1), "%",
             f"109 labelled pairs not used for the weights: {parts}",
             aim="≥ 90 %", met=told.f1 >= 0.9,
+        ),
+        Figure(
+            "match_candidates", "equal songs that are compared at all", round(survived * 100, 1),
+            "%", f"both shops as whole tables, {comparisons:.1f} comparisons a track",
         ),
     ]  # fmt: skip
 
@@ -120,6 +125,24 @@ def quality(likeness: pl.DataFrame, seed: int = 17) -> Quality:
     return Quality(
         hits / said.sum(), hits / true.sum(), 2 * hits / (said.sum() + true.sum()), least, most
     )
+
+
+def blocked(folder: Path) -> tuple[float, float]:
+    """Both shops as whole tables: the share of equal pairs compared, comparisons a track."""
+    pairs = labelled(folder, "train", "valid", "test")
+    ours, theirs = (pairs.select(side).unique().sort(side).to_series() for side in SIDES)
+    known, said = matching.ready(songs(theirs)), parsed(songs(ours)).with_row_index("track")
+    kept = matching.to_compare(said, known)
+    names = known.carriers.select(pl.col("matched_track_id").cast(pl.UInt32).alias("at"), "name")
+    equal = (
+        pairs.filter("is_same")
+        .unique()
+        .join(ours.to_frame().with_row_index("track"), on="ours")
+        .join(theirs.to_frame().with_row_index("at"), on="theirs")
+        .join(names, on="at", how="left")
+    )
+    survived = equal.join(kept, on=["track", "name"], how="semi")
+    return survived.height / equal.height, kept.height / said.height
 
 
 def fitted(folder: Path) -> dict[str, float]:
