@@ -8,7 +8,6 @@ names of their own. `eventsim` writes lines.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import cache
 
 import numpy as np
 import polars as pl
@@ -16,19 +15,26 @@ import polars as pl
 from analytics.simulate.lifecycle import EXPERIMENTS
 from analytics.simulate.profiles import Profile
 from analytics.simulate.rows import Rows
+from analytics.simulate.spelling import instants, numbers, words
 from analytics.simulate.words import (
     ACQUISITION,
+    ARTICLES,
     CAMPAIGNS,
     CHANNELS,
+    CLIENTS,
+    ENDPOINTS,
     FAR_FUTURE,
     GENDERS,
     GENRES,
     KINDS,
     NEGATIVE,
     NO_LISTENER,
+    ORDER_STATUSES,
     PAGES,
+    PAID,
     PLANS,
     PLATFORMS,
+    PURPOSES,
     REASONS,
     REVIEW_BODIES,
     REVIEW_TEXTS,
@@ -48,26 +54,6 @@ Columns = dict[str, pl.Series]
 Spelt = dict[str, Columns]
 
 
-@cache
-def _named(names: tuple[str, ...]) -> pl.Series:
-    return pl.Series([None, *names], dtype=pl.String)
-
-
-def words(codes: np.ndarray, names: tuple[str, ...]) -> pl.Series:
-    """The name of each code; a negative code has none."""
-    return _named(names)[np.maximum(codes.astype(np.int64) + 1, 0)]
-
-
-def instants(ms: np.ndarray, missing: np.ndarray | None = None) -> pl.Series:
-    """UTC instants of milliseconds since 1970; none where missing."""
-    return _numbers(ms * 1000, missing).cast(pl.Datetime("us", "UTC"))
-
-
-def _numbers(values: np.ndarray, missing: np.ndarray | None = None) -> pl.Series:
-    numbers = pl.Series(values)
-    return numbers if missing is None else numbers.set(pl.Series(missing), None)
-
-
 def spelt(arriving: Day, world: World, tables: Collection[str]) -> Spelt:
     """These tables of the day, each with `arrived`; ids are whole numbers."""
     full = {}
@@ -85,11 +71,11 @@ def _plays(rows: Rows, world: World) -> Columns:
     damage, listened = rows["damage"], rows["listened_ms"]
     market = world.people.market[rows["listener"]]
     return {
-        "play_id": _numbers(rows["number"]),
-        "listener_id": _numbers(rows["listener"] + 1, damage == NO_LISTENER),
-        "track_id": _numbers(rows["track"] + 1),
+        "play_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1, damage == NO_LISTENER),
+        "track_id": numbers(rows["track"] + 1),
         "started_at": instants(np.where(damage == FAR_FUTURE, YEAR_2099_MS, rows["at"])),
-        "listened_ms": _numbers(np.where(damage == NEGATIVE, -listened, listened)),
+        "listened_ms": numbers(np.where(damage == NEGATIVE, -listened, listened)),
         "source_of_play": words(rows["source"], SOURCES),
         "platform": words(rows["platform"], PLATFORMS),
         "country": words(market, countries(world.profile)),
@@ -97,15 +83,15 @@ def _plays(rows: Rows, world: World) -> Columns:
         "is_shuffle": pl.Series(rows["shuffle"]),
         "is_offline": pl.Series(rows["offline"]),
         "reason_end": words(rows["reason"], REASONS),
-        "track_ms": _numbers(rows["track_ms"]),
+        "track_ms": numbers(rows["track_ms"]),
     }
 
 
 def _app_events(rows: Rows, world: World) -> Columns:
     return {
-        "event_id": _numbers(rows["number"]),
-        "listener_id": _numbers(rows["listener"] + 1),
-        "session_id": _numbers(rows["session"]),
+        "event_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1),
+        "session_id": numbers(rows["session"]),
         "occurred_at": instants(rows["at"]),
         "page": words(rows["page"], PAGES),
         "properties": words(rows["refused"], PROPERTIES),
@@ -116,11 +102,11 @@ def _listeners(rows: Rows, world: World) -> Columns:
     who, people = rows["listener"], world.people
     born = people.birth_year[who]
     return {
-        "listener_id": _numbers(who + 1),
+        "listener_id": numbers(who + 1),
         "signed_up_at": instants(people.signed_up_ms[who]),
         "country": words(people.market[who], countries(world.profile)),
         "gender": words(people.gender[who], GENDERS),
-        "birth_year": _numbers(born, born == 0),
+        "birth_year": numbers(born, born == 0),
         "acquisition_channel": words(people.acquisition[who], ACQUISITION),
         "updated_at": instants(rows["at"]),
     }
@@ -133,13 +119,13 @@ def _tracks(rows: Rows, world: World) -> Columns:
     albums = [f"{name} {1 + place % 3}" for place, name in enumerate(names)]
     released = np.datetime64(world.config.start) + catalogue.released[track]
     return {
-        "track_id": _numbers(track + 1),
+        "track_id": numbers(track + 1),
         "title": pl.Series([catalogue.title[t] for t in track], dtype=pl.String),
-        "artist_id": _numbers(artist + 1),
+        "artist_id": numbers(artist + 1),
         "artist_name": pl.Series(names, dtype=pl.String),
         "album": pl.Series(albums, dtype=pl.String),
         "genre": words(catalogue.genre[track], GENRES),
-        "duration_ms": _numbers(catalogue.duration_ms[track]),
+        "duration_ms": numbers(catalogue.duration_ms[track]),
         "released_on": pl.Series(released),
         "updated_at": instants(rows["arrived"]),
     }
@@ -147,8 +133,8 @@ def _tracks(rows: Rows, world: World) -> Columns:
 
 def _subscription_events(rows: Rows, world: World) -> Columns:
     return {
-        "event_id": _numbers(rows["number"]),
-        "listener_id": _numbers(rows["listener"] + 1),
+        "event_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1),
         "occurred_at": instants(rows["at"]),
         "kind": words(rows["kind"], KINDS),
         "plan_from": words(rows["plan_from"], PLANS),
@@ -158,10 +144,10 @@ def _subscription_events(rows: Rows, world: World) -> Columns:
 
 def _payments(rows: Rows, world: World) -> Columns:
     return {
-        "payment_id": _numbers(rows["number"]),
-        "listener_id": _numbers(rows["listener"] + 1),
+        "payment_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1),
         "paid_at": instants(rows["at"]),
-        "amount_minor": _numbers(rows["amount_minor"]),
+        "amount_minor": numbers(rows["amount_minor"]),
         "currency": words(np.zeros(len(rows)), (world.profile.currency,)),
         "kind": words(rows["refund"], DIRECTIONS),
         "plan": words(rows["plan"], PLANS),
@@ -170,19 +156,19 @@ def _payments(rows: Rows, world: World) -> Columns:
 
 def _touchpoints(rows: Rows, world: World) -> Columns:
     return {
-        "touchpoint_id": _numbers(rows["number"]),
-        "listener_id": _numbers(rows["listener"] + 1),
+        "touchpoint_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1),
         "occurred_at": instants(rows["at"]),
         "channel": words(rows["channel"], CHANNELS),
         "campaign": words(rows["campaign"], CAMPAIGNS),
-        "cost_micros": _numbers(rows["cost_micros"]),
+        "cost_micros": numbers(rows["cost_micros"]),
     }
 
 
 def _exposures(rows: Rows, world: World) -> Columns:
     return {
-        "exposure_id": _numbers(rows["number"]),
-        "listener_id": _numbers(rows["listener"] + 1),
+        "exposure_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1),
         "exposed_at": instants(rows["at"]),
         "experiment": words(rows["experiment"], EXPERIMENT_NAMES),
         "variant": words(rows["variant"], VARIANTS),
@@ -192,24 +178,68 @@ def _exposures(rows: Rows, world: World) -> Columns:
 def _tickets(rows: Rows, world: World) -> Columns:
     category, is_open = rows["category"], ~rows["resolved"]
     return {
-        "ticket_id": _numbers(rows["number"]),
-        "listener_id": _numbers(rows["listener"] + 1),
+        "ticket_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1),
         "opened_at": instants(rows["at"]),
         "category": words(category, TICKET_CATEGORIES),
         "resolved_at": instants(rows["resolved_at"], is_open),
-        "satisfaction": _numbers(rows["satisfaction"], is_open),
+        "satisfaction": numbers(rows["satisfaction"], is_open),
         "body": words(category * TICKET_TEXTS + rows["text"], TICKET_BODIES),
     }
 
 
 def _reviews(rows: Rows, world: World) -> Columns:
     return {
-        "review_id": _numbers(rows["number"]),
-        "listener_id": _numbers(rows["listener"] + 1),
-        "track_id": _numbers(rows["track"] + 1),
+        "review_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1),
+        "track_id": numbers(rows["track"] + 1),
         "reviewed_at": instants(rows["at"]),
-        "stars": _numbers(rows["stars"]),
+        "stars": numbers(rows["stars"]),
         "body": words((rows["stars"] - 1) * REVIEW_TEXTS + rows["text"], REVIEW_BODIES),
+    }
+
+
+def _orders(rows: Rows, world: World) -> Columns:
+    return {
+        "order_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1),
+        "ordered_at": instants(rows["at"]),
+        "amount_minor": numbers(rows["amount_minor"]),
+        "currency": words(np.zeros(len(rows)), (world.profile.currency,)),
+        "status": words(np.where(rows["resolved"], rows["fate"], PAID), ORDER_STATUSES),
+    }
+
+
+def _order_lines(rows: Rows, world: World) -> Columns:
+    return {
+        "line_id": numbers(rows["number"]),
+        "order_id": numbers(rows["order"]),
+        "ordered_at": instants(rows["at"]),
+        "product_id": words(rows["article"], ARTICLES),
+        "quantity": numbers(rows["quantity"]),
+        "amount_minor": numbers(rows["amount_minor"]),
+        "currency": words(np.zeros(len(rows)), (world.profile.currency,)),
+    }
+
+
+def _api_usage(rows: Rows, world: World) -> Columns:
+    return {
+        "usage_id": numbers(rows["number"]),
+        "client_id": words(rows["client"], CLIENTS),
+        "endpoint": words(rows["endpoint"], ENDPOINTS),
+        "occurred_at": instants(rows["at"]),
+        "calls": numbers(rows["calls"]),
+        "errors": numbers(rows["errors"]),
+    }
+
+
+def _consents(rows: Rows, world: World) -> Columns:
+    return {
+        "consent_id": numbers(rows["number"]),
+        "listener_id": numbers(rows["listener"] + 1),
+        "occurred_at": instants(rows["at"]),
+        "purpose": words(rows["purpose"], PURPOSES),
+        "is_given": pl.Series(rows["given"]),
     }
 
 
@@ -224,4 +254,8 @@ SPELL: dict[str, Callable[[Rows, World], Columns]] = {
     "exposures": _exposures,
     "tickets": _tickets,
     "reviews": _reviews,
+    "orders": _orders,
+    "order_lines": _order_lines,
+    "api_usage": _api_usage,
+    "consents": _consents,
 }

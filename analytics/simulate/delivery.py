@@ -1,7 +1,8 @@
 """What happens to events on their way: late, sent twice, damaged.
 
-Everything else arrives on the day it happened. Each arriving row carries
-`arrived`, the UTC milliseconds at which the receiving system got hold of it.
+Everything else arrives on the day it happened; tickets and orders come again when they
+are settled. Each arriving row carries `arrived`, the UTC milliseconds at which the
+receiving system got hold of it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from analytics.simulate.words import CUT_LINE, DAMAGES, FAR_FUTURE, NO_DAMAGE
 from analytics.simulate.world import Day
 
 TRAVELS = ("plays", "app_events")  # tables whose rows may be late, doubled or damaged
+SETTLED_LATER = ("tickets", "orders")  # tables whose rows come open, and again once settled
 LATEST_DAYS = 3
 NONE = slice(0)
 NO_DAMAGES = np.zeros(len(DAMAGES), dtype=np.int64)
 
 
 class Delivery:
-    """The rows under way; holds no more than the few days a late row may take."""
+    """The rows under way; holds no more than what is late or not settled yet."""
 
     def __init__(self, config: SimulationConfig, streams: Streams, whole_lines: bool) -> None:
         self.config, self.streams = config, streams
@@ -33,7 +35,8 @@ class Delivery:
     def arrivals(self, happened: Day, day: int, midnight_ms: int) -> Day:
         """What arrives on the day, given what happened on it."""
         arriving = dict(happened)
-        arriving["tickets"] = self._tickets(happened["tickets"], day)
+        for table in SETTLED_LATER:
+            arriving[table] = self._settle(table, happened[table], day)
         for table in TRAVELS:
             none = self._send(table, happened[table], day, midnight_ms).at(NONE)
             arriving[table] = self._receive(table, day, midnight_ms, none)
@@ -83,10 +86,10 @@ class Delivery:
             rows = rows.plus(damage=np.where(breaks, kind, NO_DAMAGE))
         return stacked([rows, soon])
 
-    def _tickets(self, opened: Rows, day: int) -> Rows:
-        """Today's new tickets, open, and again those that are resolved today."""
-        self._put_under_way("tickets", opened, opened["resolves_day"])
-        resolved = stacked([opened.at(NONE), *self.under_way.pop(("tickets", day), [])])
+    def _settle(self, table: str, opened: Rows, day: int) -> Rows:
+        """Today's new rows, open, and again those that are settled today."""
+        self._put_under_way(table, opened, opened["resolves_day"])
+        resolved = stacked([opened.at(NONE), *self.under_way.pop((table, day), [])])
         return stacked(
             [
                 opened.plus(arrived=opened["at"], resolved=False),
@@ -105,6 +108,6 @@ def counts(arriving: Day, day: date) -> list[dict[str, object]]:
         entry["duplicates"] = int(handed["doubled"].sum()) if travels else 0
         damages = np.bincount(handed["damage"], minlength=len(DAMAGES)) if travels else NO_DAMAGES
         entry |= dict(zip(DAMAGES[1:], damages[1:].tolist(), strict=True))
-        entry["resent"] = int(handed["resolved"].sum()) if table == "tickets" else 0
+        entry["resent"] = int(handed["resolved"].sum()) if table in SETTLED_LATER else 0
         rows.append(entry)
     return rows

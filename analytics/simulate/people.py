@@ -26,10 +26,12 @@ from analytics.simulate.words import (
     GONE,
     LAST_NAMES,
     PREMIUM,
+    PURPOSES,
 )  # fmt: skip
 
 FAVOURITES = 12
 NEVER = -(10**6)
+AGREE_AT_FIRST = np.array([0.45, 0.8])  # by purpose
 
 # How satisfied the people of a channel are on average, beside their number.
 CHANNEL_SHARE = np.array([0.35, 0.2, 0.2, 0.15, 0.1])
@@ -67,6 +69,7 @@ class People:
     advertised: np.ndarray  # listener x channel, fading memory of touchpoints
     retry_day: np.ndarray  # day a failed charge is tried again, NEVER if none
     variant: np.ndarray  # listener x experiment: -1 not exposed, 0 control, 1 treatment
+    consents: np.ndarray  # listener x purpose: agreed to
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -133,6 +136,7 @@ def newcomers(
         advertised=np.zeros((n, len(CHANNELS))),
         retry_day=np.full(n, NEVER),
         variant=np.full((n, 2), -1),
+        consents=streams.on("agreed at first", day).random((n, len(PURPOSES))) < AGREE_AT_FIRST,
     )
 
 

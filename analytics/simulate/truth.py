@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from analytics.simulate.canonical import words
 from analytics.simulate.churn import HORIZON_DAYS, auc
 from analytics.simulate.delivery import counts
 from analytics.simulate.files import whole
 from analytics.simulate.lifecycle import COST_MICROS, EXPERIMENTS, REACH, TOUCH_EFFECT
 from analytics.simulate.rows import Rows, stacked
+from analytics.simulate.spelling import words
 from analytics.simulate.words import CHANNELS, DAMAGES, FREE, GENRES, NO_DAMAGE
 from analytics.simulate.world import Day, World
 

@@ -29,6 +29,13 @@ ACQUISITION = ("organic", "search", "social", "referral", "partner")
 CHANNELS = ("email", "push", "social", "search", "display")
 CAMPAIGNS = ("new_year", "winter_sale", "spring", "family_month")
 
+ARTICLES = ("voucher_3_months", "voucher_12_months", "shirt", "cap", "vinyl", "concert_ticket")
+ORDER_STATUSES = ("paid", "shipped", "cancelled", "returned")
+PAID = 0  # the others are how it ends
+CLIENTS = ("car", "speaker", "website", "partner_feed")
+ENDPOINTS = ("/v1/play", "/v1/search", "/v1/catalogue")
+PURPOSES = ("marketing", "personalisation")
+
 DAMAGES = ("none", "negative_duration", "null_listener", "year_2099", "wrong_type", "cut_line")
 NO_DAMAGE, NEGATIVE, NO_LISTENER, FAR_FUTURE, WRONG_TYPE, CUT_LINE = range(6)
 

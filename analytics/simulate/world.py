@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
-from analytics.simulate import app, churn, lifecycle, listening
+from analytics.simulate import app, churn, lifecycle, listening, operations
 from analytics.simulate.catalogue import Catalogue
 from analytics.simulate.config import SimulationConfig
 from analytics.simulate.people import People, newcomers
@@ -86,10 +86,7 @@ class World:
         events = stacked([opening, changes])
         happened["subscription_events"] = self._dated("subscription_events", events)
         happened["payments"] = self._dated("payments", money)
-        wait_ms = (complaints["resolves_day"] - day) * DAY_MS + complaints["resolves_ms"]
-        happened["tickets"] = self._dated("tickets", complaints).plus(
-            resolved_at=self.midnight_ms + wait_ms
-        )
+        happened["tickets"] = self._settled_later("tickets", complaints)
         reviews = lifecycle.reviews(happened.pop("played"), streams, day)
         happened["reviews"] = self._dated("reviews", reviews)
         reached = lifecycle.touchpoints(people, streams, day, self.date.month - 1)
@@ -101,6 +98,7 @@ class World:
             rows = happened[table]
             shut = closed[rows["listener"]] + self.midnight_ms
             happened[table] = self._numbered(table, rows.at(rows["at"] < shut))
+        happened |= self._operate(happened["plays"], opening)
         churn.evolve(people, streams.on("evolve", day), self.drifting)
         self.plays_lived += len(happened["plays"])
         self.day += 1
@@ -163,6 +161,28 @@ class World:
         )  # fmt: skip
         by_people = played.at(~opened["bot"][played["session"]])
         return {"sessions": opened, "played": by_people, "plays": plays, "app_events": events}
+
+    def _operate(self, plays: Rows, opening: Rows) -> Day:
+        """What the shop sold, the API answered and listeners agreed to."""
+        people, streams, day = self.people, self.streams, self.day
+        sold, lines = operations.orders(people, self.profile, streams, day)
+        orders = self._settled_later("orders", sold)
+        order = lines["order"]
+        lines = lines.plus(order=orders["number"][order], at=orders["at"][order])
+        calls = operations.api_usage(plays["at"] - self.midnight_ms, streams, day, self.drifting)
+        said = operations.consents(people, opening["listener"], opening["ms"], streams, day)
+        answered = np.minimum(calls["ms"] + operations.HOUR_MS, DAY_MS - 1) + self.midnight_ms
+        return {
+            "orders": orders,
+            "order_lines": self._numbered("order_lines", lines),
+            "api_usage": self._dated("api_usage", calls).plus(arrived=answered),
+            "consents": self._dated("consents", said),
+        }
+
+    def _settled_later(self, table: str, rows: Rows) -> Rows:
+        """Dated, and with the instant of their `resolves_day` and `resolves_ms`."""
+        wait_ms = (rows["resolves_day"] - self.day) * DAY_MS + rows["resolves_ms"]
+        return self._dated(table, rows).plus(resolved_at=self.midnight_ms + wait_ms)
 
     def _with_refusals(self, events: Rows, failed: np.ndarray) -> Rows:
         """The app's events, and an Error page for every failed charge."""

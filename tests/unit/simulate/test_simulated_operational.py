@@ -44,7 +44,7 @@ def rows(dsn: str) -> dict[str, list[tuple]]:
         }
 
 
-def test_all_ten_tables_hold_what_the_truth_counts(dsn, tmp_path):
+def test_every_table_holds_what_the_truth_counts(dsn, tmp_path):
     there = live(dsn, tmp_path, 3)
     counts = pl.read_parquet(tmp_path / "truth/nordic_beats/counts.parquet")
     told = dict(counts.group_by("table").agg(pl.col("rows").sum()).rows())
