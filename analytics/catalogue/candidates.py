@@ -11,6 +11,7 @@ import polars as pl
 
 MOST = 50
 WORD = 4  # letters that make a word worth a key
+WORDS = 8  # of a song, from its start
 EDGE = 3  # letters of a song's start and end
 
 
@@ -24,7 +25,7 @@ def keys(parsed: pl.DataFrame, row: str) -> pl.DataFrame:
     ]
     by_song = [pl.format("s|{}", song), pl.format("b|{}|{}", song, artist.str.head(2))]
     word = pl.element().filter(pl.element().str.len_chars() >= WORD)
-    by_word = pl.col("song").str.split(" ").list.eval(word)
+    by_word = pl.col("song").str.split(" ").list.eval(word).list.head(WORDS)
     rows = parsed.select("tenant_id", row, artist.alias("_artist"), by_word.alias("_words"))
     words = rows.explode("_words").drop_nulls("_words")
     single = parsed.select(

@@ -11,6 +11,7 @@ import polars as pl
 
 # What names one recording of one song.
 NAMES = ("song", "recording", "artist")
+LONGEST = 300  # letters of a name that are looked at: no song needs more, hostile input has more
 
 # Letters that Unicode does not take apart into a plain one and a mark.
 _LETTERS = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th"}
@@ -50,7 +51,8 @@ def parsed(tracks: pl.DataFrame) -> pl.DataFrame:
     song = _joined(heads, tails.list.eval(part.filter(is_name)))
     album = pl.col("_album").list.slice(1).list.eval(rest.filter(rest != ""))
     artist = words(pl.col("artist_name"))
-    pieces = tracks.with_columns(_pieces("title"), _pieces("album"))
+    short = tracks.with_columns(pl.col("title", "artist_name", "album").str.head(LONGEST))
+    pieces = short.with_columns(_pieces("title"), _pieces("album"))
     return pieces.with_columns(
         _each_word(song, _PARTS).alias("song"),
         _joined(tails.list.eval(rest.filter(is_other))).alias("recording"),

@@ -215,6 +215,13 @@ def test_a_key_that_too_many_names_share_is_no_key():
     assert matching.to_compare(said, matching.ready(tracks(*songs[1:]))).height == candidates.MOST
 
 
+def test_a_title_of_a_million_words_is_compared_by_its_beginning():
+    words = " ".join(f"word{n}" for n in range(1_000_000))
+    said = parsed(tracks(a_name(words, words))).with_row_index("track")
+    assert candidates.keys(said, "track").height <= 4 + candidates.WORDS
+    assert one(a_name(words, words), a_name(words, words, track_id="c1"))[0] == "c1"
+
+
 def test_equal_names_match_however_many_carry_them():
     twins = [a_name("Intro", track_id=f"c{n:03}") for n in range(3 * candidates.MOST)]
     mixes = all_of("t1", [(f"Intro (DJ {n} Remix)", "Artist", None) for n in range(200)])
