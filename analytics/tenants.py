@@ -34,6 +34,19 @@ class Source(BaseModel):
     )
     relation: str | None = Field(None, description="schema.table of a PostgreSQL source")
     cursor: str | None = Field(None, description="its column that says when a row arrived")
+    users: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="names at a web service; each is a listener_id"
+    )
+    url: str | None = Field(
+        None,
+        description="address of a web service; without it the public one",
+        pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$",  # no login or key in it: addresses are shown
+    )
+    key_secret: str | None = Field(
+        None,
+        description="name of the file under var/secrets that holds a web service's key or token",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$",
+    )
     columns: dict[str, str] = Field(default_factory=dict, description="canonical: theirs")
     constants: dict[str, Any] = Field(default_factory=dict, description="canonical: fixed value")
     units: dict[str, str] = Field(
