@@ -1,25 +1,33 @@
-"""`analytics lake …`: what the lake holds, and whether it changed."""
+"""`analytics lake …`: what the lake holds, whether it changed, and keeping it tidy."""
 
 from __future__ import annotations
 
 import json
 import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from deltalake import DeltaTable
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from analytics.errors import LakeError
-from analytics.lake import content, ledger, read
+from analytics.lake import cli_snapshots, content, ledger, leftovers, maintenance, read
 from analytics.settings import Settings, load_settings
-from analytics.tenants import get_tenant
+from analytics.tenants import get_tenant, registry
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="The Delta lake: tables, hashes, ledger."
+    no_args_is_help=True,
+    add_completion=False,
+    help="The Delta lake: tables, hashes, ledger, snapshots.",
 )
+app.command("snapshots")(cli_snapshots.list_snapshots)
+app.command("as-of")(cli_snapshots.as_of)
+app.command("diff")(cli_snapshots.diff)
+app.command("restore")(cli_snapshots.turn_back)
 
 
 @app.command(name="hash")
@@ -74,8 +82,57 @@ def ledger_(
             f"{line['interval_to']:%Y-%m-%d}",
             *(f"{line[c]:,}" for c in ("rows_in", *ledger.BUCKETS)),
         )
-    terminal = Console()
-    Console(width=None if terminal.is_terminal else 140).print(shown)
+    cli_snapshots.console().print(shown)
+
+
+@app.command()
+def maintain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, change nothing")] = False,
+    keep_days: Annotated[
+        int,
+        typer.Option(
+            min=maintenance.LEAST_DAYS,
+            max=maintenance.KEEP_DAYS,
+            help="days for which old versions stay readable",
+        ),
+    ] = maintenance.KEEP_DAYS,
+) -> None:
+    """Merge small files, remove old ones and what killed runs left. The DAG does it weekly.
+
+    Example
+
+      analytics lake maintain --dry-run
+    """
+    settings = load_settings()
+    _known_tables(settings)
+    shown = Table(box=None)
+    shown.add_column("table", no_wrap=True)
+    for name in ("files", "→", "MB", "→ ", "removed", "MB freed", "checkpoint"):
+        shown.add_column(name, justify="right")
+    groups = maintenance.groups(settings, list(registry(settings)))
+    names = [name for group in groups for name in group]
+    for name in track(names, "looking" if dry_run else "tidying", console=Console(stderr=True)):
+        m = maintenance.maintain(settings, name, keep_days=keep_days, dry_run=dry_run)
+        shown.add_row(
+            name,
+            str(m.files_before),
+            str(m.files_after),
+            _mb(m.bytes_before),
+            _mb(m.bytes_after),
+            str(m.removed),
+            _mb(m.bytes_removed),
+            "yes" if m.checkpoint else "",
+        )
+    cli_snapshots.console().print(shown)
+    swept = leftovers.sweep(settings, datetime.now(UTC), dry_run=dry_run)
+    typer.echo(
+        f"{'would sweep' if dry_run else 'swept'} {swept.staged} staged files that had landed, "
+        f"{swept.partial} half-written and {swept.spooled} spooled ones: {_mb(swept.bytes)} MB"
+    )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f}"
 
 
 def _known_tables(settings: Settings, start: str = "") -> list[str]:

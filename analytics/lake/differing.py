@@ -77,14 +77,10 @@ def compare(
         duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spool}) as connection,
     ):
         connection.execute("set timezone = 'UTC'")
-        _put(connection, "old", before, old - new, tenant_id, columns)
-        _put(connection, "new", after, new - old, tenant_id, columns)
-        # A row stands once by its key, so sets lose none.
-        for kept, taken in (("fresh", ("new", "old")), ("stale", ("old", "new"))):
-            connection.execute(
-                f"create temp table {kept} as (from {taken[0]}) except (from {taken[1]})"
-            )
-        return _told(connection, tenant_id, name)
+        _put(connection, "was", before, old - new, tenant_id, columns)
+        _put(connection, "now", after, new - old, tenant_id, columns)
+        _pair(connection, key_of(name), columns)
+        return _told(connection, tenant_id, name, columns)
 
 
 def key_of(name: str) -> tuple[str, ...]:
@@ -93,22 +89,32 @@ def key_of(name: str) -> tuple[str, ...]:
     return (TABLES[table].key,) if layer == "silver" else KEYS[layer]
 
 
-def _told(connection: duckdb.DuckDBPyConnection, tenant_id: str, name: str) -> Difference:
-    keys = [f'"{key}"' for key in key_of(name)]
-    same = " and ".join(f"fresh.{key} is not distinct from stale.{key}" for key in keys)
-    order = f"order by {', '.join(keys)}"
-    parts = {
-        "added": f"from fresh anti join stale on {same}",
-        "removed": f"from stale anti join fresh on {same}",
-        "now": f"from fresh semi join stale on {same}",
-        "was": f"from stale semi join fresh on {same}",
-    }
-    counts = {part: _count(connection, query) for part, query in parts.items()}
-    examples = {
-        part: connection.sql(f"{query} {order} limit {EXAMPLES}").pl().to_dicts()
-        for part, query in parts.items()
-        if counts[part]
-    }
+def _pair(connection: duckdb.DuckDBPyConnection, keys: tuple[str, ...], columns: list[str]) -> None:
+    """A table `pairs` of the rows that differ: each as it was and as it is, side by side."""
+    same = " and ".join(f'was."{key}" is not distinct from now."{key}"' for key in keys)
+    other = " or ".join(f'was."{c}" is distinct from now."{c}"' for c in columns)
+    shown = ", ".join(f'{side}."{c}" as "{side} {c}"' for side in ("was", "now") for c in columns)
+    alone = "was._there is null or now._there is null"
+    connection.execute(
+        f"create temp table pairs as select {shown}, was._there as was, now._there as now "  # noqa: S608
+        f"from was full join now on {same} where {alone} or {other}"
+    )
+
+
+def _told(
+    connection: duckdb.DuckDBPyConnection, tenant_id: str, name: str, columns: list[str]
+) -> Difference:
+    added, removed, changed = "was is null", "now is null", "was and now"
+    parts = {"added": ("now", added), "removed": ("was", removed), "was": ("was", changed),
+             "now": ("now", changed)}  # fmt: skip
+    counts = {part: _count(connection, where) for part, (_, where) in parts.items()}
+    examples = {}
+    for part, (side, where) in parts.items():
+        if counts[part]:
+            shown = ", ".join(f'"{side} {c}" as "{c}"' for c in columns)
+            order = ", ".join(f'"{side} {key}"' for key in key_of(name))
+            query = f"select {shown} from pairs where {where} order by {order} limit {EXAMPLES}"  # noqa: S608
+            examples[part] = connection.sql(query).pl().to_dicts()
     return Difference(
         tenant_id, name, counts["added"], counts["removed"], counts["now"], examples,
         _touched(connection, name),
@@ -119,14 +125,15 @@ def _touched(connection: duckdb.DuckDBPyConnection, name: str) -> Interval | Non
     table = TABLES.get(name.removeprefix("silver/"))
     if table is None or not table.is_event:
         return None
-    days = f'min("{table.time}")::date, max("{table.time}")::date'
-    query = f"select {days} from (from fresh union all from stale)"  # noqa: S608
+    sides = f'"was {table.time}", "now {table.time}"'
+    query = f"select min(least({sides}))::date, max(greatest({sides}))::date from pairs"  # noqa: S608
     ((first, last),) = connection.execute(query).fetchall()
     return Interval.of(first, last + timedelta(days=1)) if first is not None else None
 
 
-def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    ((count,),) = connection.execute(f"select count(*) {query}").fetchall()
+def _count(connection: duckdb.DuckDBPyConnection, where: str) -> int:
+    query = f"select count(*) from pairs where {where}"  # noqa: S608
+    ((count,),) = connection.execute(query).fetchall()
     return count
 
 
@@ -141,13 +148,13 @@ def _put(
     """The tenant's rows of these files as a view; columns that the version lacks are null."""
     if table is None:
         nulls = ", ".join(f'null as "{c}"' for c in columns)
-        connection.execute(f"create temp view {view} as select {nulls} where false")
+        connection.execute(f"create temp view {view} as select true as _there, {nulls} where false")
         return
     known = _columns(table)
     shown = ", ".join(f'"{c}"' if c in known else f'null as "{c}"' for c in columns)
     connection.register(f"{view}_files", asof.dataset(table, chosen))
     connection.execute(
-        f"create temp view {view} as select {shown} from {view}_files "  # noqa: S608
+        f"create temp view {view} as select true as _there, {shown} from {view}_files "  # noqa: S608
         f"where tenant_id = '{tenant_id}'"
     )
 

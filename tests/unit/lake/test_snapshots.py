@@ -174,7 +174,7 @@ def story(settings, seed: int) -> dict[tuple[str, str], dict[str, dict]]:
     return left
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2))])
 def test_every_snapshot_and_difference_is_what_a_plain_dict_says(settings, seed):
     left = story(settings, seed)
     for name in (PLAYS, "ledger", "snapshots"):
@@ -364,8 +364,14 @@ restore.restore(settings, to, restore.tables_of(settings, to))
 """
 
 
-@pytest.mark.parametrize("wanted", [1, 2, 3], ids=["plays", "listeners", "snapshots"])
-@pytest.mark.parametrize("moment", ["before", "after"])
+FEW = [(1, "after"), (3, "before")]  # plays, listeners, snapshots
+ALL = [(n, moment) for n in range(1, 4) for moment in ("before", "after")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "moment"),
+    [pytest.param(*k, marks=[] if k in FEW else [pytest.mark.long]) for k in ALL],
+)
 def test_a_restore_killed_anywhere_is_finished_by_the_next_try(settings, wanted, moment):
     two_days(settings)
     death = subprocess.run(
