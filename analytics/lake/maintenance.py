@@ -8,7 +8,7 @@ Keeps    what stood at any moment of the last KEEP_DAYS can be read, so every sn
 Leaves   the tables of other rooms (features, predictions …): models name the versions
          they learnt from, and Spark may be their writer. Rows stay in order of time:
          a z-order makes a listener's read quicker and a day's slower, and days are what
-         the platform reads (figures: docs/lake.md).
+         the platform reads (figures: docs/runbooks/maintain.md).
 """
 
 from __future__ import annotations

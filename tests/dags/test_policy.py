@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("ingest", "features", "transform", "score", "monitor", "train")
+NAMES = ("ingest", "features", "transform", "score", "monitor", "train", "maintain")
 
 
 @pytest.fixture(scope="module")
