@@ -97,6 +97,7 @@ any_json = st.recursive(
 )
 
 
+@examples(deadline=None, database=None)
 @given(
     rows=st.lists(st.dictionaries(st.text(), any_json, max_size=4), max_size=6),
     indent=st.sampled_from([None, 0, 2, "\t", "\r\n"]),
