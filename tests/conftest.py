@@ -18,12 +18,17 @@ os.environ["ANALYTICS_VAR_DIR"] = os.environ["AIRFLOW_HOME"] + "/var"  # never t
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parents[1] / "dags")
 
+import hypothesis
 import pytest
 import yaml
 
 from analytics.secrets import secret
 from analytics.settings import Settings, load_settings
 from analytics.stack.postgres import Postgres, free_port
+
+# How long an example may take says more of the machine than of the code.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 PATIENCE = 120  # seconds in which a process of `-n` takes its servers down after Ctrl-C
 

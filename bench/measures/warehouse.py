@@ -58,7 +58,7 @@ def load(place: Place) -> list[Figure]:
         ),
         rate(
             "load", "silver → raw, whole history", all_rows, loaded, per_row * all_rows,
-            how=f"{all_rows:,} rows of ten tables and {len(FILE_TENANTS)} tenants read from Delta,"
+            how=f"{all_rows:,} rows of all tables and {len(FILE_TENANTS)} tenants read from Delta,"
             " replaced in one transaction a tenant, keys checked",
             bare="psycopg's rate on plays without a key, as above",
         ),

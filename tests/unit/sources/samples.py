@@ -35,6 +35,23 @@ HISTORY = [
      "spotify_track_uri": f"spotify:track:{n}", "shuffle": False, "platform": "ios"}
     for n in range(3)
 ]  # fmt: skip
+ACCOUNT = [
+    {"endTime": "2025-01-06 08:15", "artistName": "Can", "trackName": "Halleluhwah",
+     "msPlayed": 90_500},
+    {"endTime": "2025-01-06 09:00", "podcastName": "In Our Time", "episodeName": "Plankton",
+     "msPlayed": 60_000},
+]  # fmt: skip
+SCROBBLES = """artist,artist_mbid,album,album_mbid,track,track_mbid,timestamp,datetime
+Can,,Tago Mago,,Halleluhwah,,1736164800,2025-01-06 12:00:00
+"Earth, Wind & Fire",,,,Fantasy,,1736165100,2025-01-06 12:05:00
+"""
+LASTFM_1K = """user_000001\t2025-01-06T12:00:00Z\t\tCan\t\tHalleluhwah
+user_000002\t2025-01-06T12:00:00Z\t\t"Weird Al" Yankovic\t\tEat It
+"""
+LISTEN = {
+    "user_name": "rob", "timestamp": 1_736_164_800,
+    "track_metadata": {"artist_name": "Can", "track_name": "Halleluhwah", "additional_info": {}},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,10 @@ SAMPLES = (
     Sample("eventsim", "2025-01-06.jsonl", _lines(a_line(), a_line(itemInSession=1)), 2),
     Sample("msd_songs", "TRA.json", _lines({"artist_name": "A", "title": "S", "duration": 1.5}), 1),
     Sample("spotify_extended", "endsong_0.json", json.dumps(HISTORY).encode(), 3),
+    Sample("spotify_account", "StreamingHistory0.json", json.dumps(ACCOUNT).encode(), 2),
+    Sample("lastfm_scrobbles", "scrobbles.csv", SCROBBLES.encode(), 2),
+    Sample("lastfm_1k", "userid-timestamp-artid-artname-traid-traname.tsv", LASTFM_1K.encode(), 2),
+    Sample("listenbrainz_dump", "2025-01.listens", _lines(LISTEN), 1),
     Sample("csv", "payments.csv", pl.DataFrame(PAID).write_csv().encode(), 2, DECLARED),
     Sample("jsonl", "payments.jsonl", _lines(*PAID), 2, DECLARED),
     Sample("parquet", "payments.parquet", _parquet(PAID), 2, DECLARED),
