@@ -77,8 +77,8 @@ def compare(
         duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spool}) as connection,
     ):
         connection.execute("set timezone = 'UTC'")
-        _put(connection, "was", before, old - new, tenant_id, columns)
-        _put(connection, "now", after, new - old, tenant_id, columns)
+        _put(connection, "was", before, old - new, columns)
+        _put(connection, "now", after, new - old, columns)
         _pair(connection, key_of(name), columns)
         return _told(connection, tenant_id, name, columns)
 
@@ -94,10 +94,9 @@ def _pair(connection: duckdb.DuckDBPyConnection, keys: tuple[str, ...], columns:
     same = " and ".join(f'was."{key}" is not distinct from now."{key}"' for key in keys)
     other = " or ".join(f'was."{c}" is distinct from now."{c}"' for c in columns)
     shown = ", ".join(f'{side}."{c}" as "{side} {c}"' for side in ("was", "now") for c in columns)
-    alone = "was._there is null or now._there is null"
     connection.execute(
         f"create temp table pairs as select {shown}, was._there as was, now._there as now "  # noqa: S608
-        f"from was full join now on {same} where {alone} or {other}"
+        f"from was full join now on {same} where {other}"
     )
 
 
@@ -142,10 +141,9 @@ def _put(
     view: str,
     table: DeltaTable | None,
     chosen: set[str],
-    tenant_id: str,
     columns: list[str],
 ) -> None:
-    """The tenant's rows of these files as a view; columns that the version lacks are null."""
+    """The rows of these files as a view; columns that the version lacks are null."""
     if table is None:
         nulls = ", ".join(f'null as "{c}"' for c in columns)
         connection.execute(f"create temp view {view} as select true as _there, {nulls} where false")
@@ -153,10 +151,8 @@ def _put(
     known = _columns(table)
     shown = ", ".join(f'"{c}"' if c in known else f'null as "{c}"' for c in columns)
     connection.register(f"{view}_files", asof.dataset(table, chosen))
-    connection.execute(
-        f"create temp view {view} as select true as _there, {shown} from {view}_files "  # noqa: S608
-        f"where tenant_id = '{tenant_id}'"
-    )
+    rows = f"select true as _there, {shown} from {view}_files"  # noqa: S608
+    connection.execute(f"create temp view {view} as {rows}")
 
 
 def _paths(table: DeltaTable | None, tenant_id: str) -> set[str]:

@@ -321,6 +321,12 @@ def test_after_a_restore_the_interval_lands_again_what_bronze_holds(make_setting
     assert again.touched is not None
     assert of_run(settings, "run-3").number == 4  # two landings, the restore, the landing again
 
+    second = of_run(settings, "run-2")  # the same rows, but for the run that landed them
+    go_back(settings, second)
+    was = asof.rows(settings, second, PLAYS).collect().sort(pl.all())
+    assert_frame_equal(stored(settings, "t1"), was)
+    assert set(was["ingest_run"]) == {"run-1", "run-2"}
+
 
 def test_a_landing_between_look_and_commit_of_a_restore_is_seen(settings, monkeypatch):
     two_days(settings)
@@ -336,6 +342,23 @@ def test_a_landing_between_look_and_commit_of_a_restore_is_seen(settings, monkey
     assert rivals
     was = asof.rows(settings, wanted, PLAYS).collect().sort(pl.all())
     assert_frame_equal(stored(settings, "t1"), was)
+
+
+def test_a_restore_between_look_and_commit_of_a_landing_is_seen(settings, monkeypatch):
+    two_days(settings)
+    wanted, commit, rivals = of_run(settings, "run-1b"), delta.write, []
+
+    def late(target, *args, **kwargs):
+        if not rivals:
+            rivals.append(1)
+            go_back(settings, wanted, PLAYS)
+        return commit(target, *args, **kwargs)
+
+    monkeypatch.setattr(delta, "write", late)
+    again = a_play(play_id="p9", started_at=NOON + timedelta(days=1))
+    landed = land(settings, DAY_TWO, "run-3", again, a_play(play_id="new"))
+    assert landed.rows["plays"]["landed"] == 2  # p9 had been a duplicate at first
+    assert {"p9", "new"} <= set(stored(settings, "t1")["play_id"])
 
 
 VICTIM = """
@@ -394,14 +417,13 @@ def test_a_restore_killed_anywhere_is_finished_by_the_next_try(settings, wanted,
 
 def test_a_restore_whose_files_are_gone_is_refused_before_anything_moves(settings):
     two_days(settings)
-    uri = paths.table(settings, "silver", "plays")
-    age(uri, 40)
-    maintenance.maintain(settings, PLAYS)  # merges; the merged ones are out of use from now
-    age(uri, 40)
-    maintenance.maintain(settings, PLAYS)
-    before, wanted = stored(settings, "t1", "listeners"), of_run(settings, "run-1b")
-    with pytest.raises(LakeError, match=r"silver/plays as of snapshot .* is gone"):
+    age(paths.table(settings, "silver", "listeners"), 31)  # their first file is out of use
+    assert maintenance.maintain(settings, "silver/listeners").removed > 0
+    before, wanted = stored(settings, "t1"), of_run(settings, "run-1b")
+    with pytest.raises(LakeError, match=r"silver/listeners as of snapshot .* is gone"):
         go_back(settings, wanted)
-    assert_frame_equal(stored(settings, "t1", "listeners"), before)
-    assert asof.gone(settings, [wanted]) == {wanted.snapshot_id: [PLAYS]}
-    assert asof.rows(settings, wanted, "silver/listeners").collect().height == 1
+    assert_frame_equal(stored(settings, "t1"), before)
+    assert asof.gone(settings, [wanted]) == {wanted.snapshot_id: ["silver/listeners"]}
+    assert asof.rows(settings, wanted, PLAYS).collect().height == 4
+    go_back(settings, wanted, PLAYS)
+    assert stored(settings, "t1").height == 4
