@@ -23,6 +23,8 @@ _FORMATS = {
     "csv": "analytics.sources.tabular:Csv",
     "jsonl": "analytics.sources.tabular:Jsonl",
     "postgres": "analytics.sources.postgres:PostgresTable",
+    "listenbrainz_api": "analytics.sources.listenbrainz_api:ListenBrainzApi",
+    "lastfm_api": "analytics.sources.lastfm_api:LastfmApi",
 }
 
 
