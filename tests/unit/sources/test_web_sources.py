@@ -429,3 +429,26 @@ def test_a_scrobble_of_the_api_is_the_same_as_in_an_export_of_lastfm(keyed, serv
     export = from_file(keyed, "lastfm_scrobbles", "rob.csv", text.getvalue().encode())
     assert export == from_service(keyed, "lastfm_api", service)
     assert len(export["plays"]) == len(ODD)
+
+
+# ---- names
+
+NAMES = ["AC\\DC", '"Weird Al" Yankovic', "Tab\there", "Ключ \u2028 🎧", "{'#text': 1}"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_come_from_the_fetched_files_as_they_are(settings, service, tmp_path, name):
+    file = tmp_path / "2025-01-06.jsonl"
+    scrobble = {
+        "artist": {"#text": name, "mbid": ""}, "album": {"#text": name, "mbid": ""},
+        "name": name, "mbid": "", "date": {"uts": str(NOON)},
+    }  # fmt: skip
+    file.write_text(json.dumps(scrobble) + "\n")
+    for tenant_id in ("t1", "t2"):
+        tenant = a_tenant(service, "lastfm_api", tenant_id=tenant_id)
+        (source,) = tenant.sources
+        unit = Unit("rob@2025-01-06", "0" * 64, None, str(file))
+        (batch,) = reader("lastfm_api").read(settings, tenant, source, unit)
+        assert batch.rejects.is_empty()
+        found = batch.rows.select("tenant_id", "artist", "album", "track").row(0)
+        assert found == (tenant_id, name, name, name)
