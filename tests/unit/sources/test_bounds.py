@@ -15,6 +15,7 @@ from analytics import gates
 from analytics.errors import SettingsError, SourceError
 from analytics.lake import bronze, quarantine, read, silver
 from analytics.sources.sniff import sniff
+from tests.fresh import fresh
 from tests.landing import BOTH_DAYS, DAY_ONE, a_line, a_tenant, drop, run, stage
 from tests.unit.sources.samples import DECLARED, PAID, Sample, taken
 
@@ -182,7 +183,7 @@ def test_a_line_that_never_ends_is_set_aside_in_bounded_memory(tmp_path, mebibyt
             file.write(b"x" * MIB)
         file.write(b'"}\n' + json.dumps(a_line(itemInSession=1)).encode() + b"\n")
     done = subprocess.run(
-        [sys.executable, "-c", READ, str(tmp_path), "eventsim"],
+        fresh(sys.executable, "-c", READ, str(tmp_path), "eventsim"),
         cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True,
         text=True, check=True,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fresh import fresh
 from tests.unit.sources.samples import formats_of_files
 
 pytest.importorskip("atheris", reason="Atheris has wheels for Linux on x86-64 alone")
@@ -19,7 +20,7 @@ FEW, MANY = 40, 20_000
 
 def fuzz(format_: str, *options: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tests.unit.sources.fuzz", format_, "-seed=1", *options],
+        fresh(sys.executable, "-m", "tests.unit.sources.fuzz", format_, "-seed=1", *options),
         cwd=PROJECT, env={**os.environ, "TMPDIR": str(folder)}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
