@@ -53,6 +53,28 @@ LISTEN = {
     "track_metadata": {"artist_name": "Can", "track_name": "Halleluhwah", "additional_info": {}},
 }  # fmt: skip
 
+COUNTS = "userID\tartistID\tweight\n2\t51\t13883\n3\t51\t1\n"
+TAGGED = "userID\tartistID\ttagID\tday\tmonth\tyear\n2\t52\t13\t1\t4\t2009\n"
+ALIASES = "1027859\t1252408\n1018110\t1018110\n"
+SESSIONS = "UserId\tSessionId\tItemId\tTime\tArtistId\n2\t7\t13\t1397982525\t5\n"
+PLAYED = (
+    'event.play\t0\t1397982525\t{"playtime":176}\t'
+    '{"subjects":[{"type":"user","id":2}],"objects":[{"type":"track","id":13}]}\n'
+)
+LISTS = "0 374 320 546\n1 925\n2\n"
+MEASURED = (
+    "danceability,energy,key,loudness,mode,speechiness,acousticness,instrumentalness,liveness,"
+    "valence,tempo"
+)
+FEATURES = (
+    f"track_id,track_name,track_artist,{MEASURED},duration_ms\n"
+    '6f80,"Love, Love",Can,0.748,0.916,6,-2.634,1,0.0583,0.102,0,0.0653,0.518,122.036,194754\n'
+)
+TAGS = (
+    "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\r\n"
+    "track_0000948\tartist_000087\talbum_000149\t48/948.mp3\t212.7\tgenre---rock\tmood---sad\r\n"
+)
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -83,6 +105,23 @@ SAMPLES = (
     Sample("lastfm_scrobbles", "scrobbles.csv", SCROBBLES.encode(), 2),
     Sample("lastfm_1k", "userid-timestamp-artid-artname-traid-traname.tsv", LASTFM_1K.encode(), 2),
     Sample("listenbrainz_dump", "2025-01.listens", _lines(LISTEN), 1),
+    Sample("hetrec_lastfm", "user_artists.dat", COUNTS.encode(), 2),
+    Sample("hetrec_lastfm", "user_taggedartists.dat", TAGGED.encode(), 1),
+    Sample("audioscrobbler", "user_artist_data.txt", b"1000002 1 55\n1000002 1000006 33\n", 2),
+    Sample("audioscrobbler", "artist_alias.txt", ALIASES.encode(), 2),
+    Sample("thirty_music", "30music_test.0.txt", SESSIONS.encode(), 1),
+    Sample("thirty_music", "events.idomaar", PLAYED.encode(), 1),
+    Sample("movielens", "u.data", b"196\t242\t3\t881250949\n186\t302\t4\t891717742\n", 2),
+    Sample(
+        "movielens",
+        "ml.inter",
+        b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t9\t3.5\t978300019\n",
+        1,
+    ),
+    Sample("recsys_lists", "train.txt", LISTS.encode(), 3),
+    Sample("recsys_lists", "item_map.txt", b"51 0\n52 1\n", 2),
+    Sample("audio_features", "songs.csv", FEATURES.encode(), 1),
+    Sample("jamendo_tags", "autotagging.tsv", TAGS.encode(), 1),
     Sample("csv", "payments.csv", pl.DataFrame(PAID).write_csv().encode(), 2, DECLARED),
     Sample("jsonl", "payments.jsonl", _lines(*PAID), 2, DECLARED),
     Sample("parquet", "payments.parquet", _parquet(PAID), 2, DECLARED),
