@@ -88,6 +88,7 @@ def test_a_refusal_names_who_what_whom_to_ask_and_never_the_key(
 @BOTH
 def test_the_log_shows_calls_without_their_key(keyed, service, format_, caplog):
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # Airflow, once imported, silences it
     fetch(keyed, a_tenant(service, format_))
     assert "HTTP Request: GET http://127.0.0.1" in caplog.text
     assert KEY not in caplog.text
