@@ -85,32 +85,25 @@ def offline(html: str, home: str) -> str:
 
 def publish(settings: Settings, report: GateReport) -> Path:
     """Rebuild the door's history and the index; gives the index's path."""
+    tenant_id, door = report.tenant_id, report.door
     with FileLock(str(folder(settings) / ".docs.lock")):
-        histories = _histories(settings)
-        for (tenant_id, door), reports in histories.items():
-            if (tenant_id, door) == (report.tenant_id, report.door):
-                page = root(settings) / tenant_id / door / "index.html"
-                html = _template("door.html").render(
-                    reports=reports, home="../../", tenant_id=tenant_id, door=door
-                )
-                write_whole(page, html)
-        latest = [reports[0] for reports in histories.values()]
+        page = root(settings) / tenant_id / door / "index.html"
+        history = _reports(folder(settings) / tenant_id / door, HISTORY)
+        html = _template("door.html").render(
+            reports=history, home="../../", tenant_id=tenant_id, door=door
+        )
+        write_whole(page, html)
+        doors = (path for path in folder(settings).glob("*/*") if path.is_dir())
+        latest = [report for path in doors for report in _reports(path, 1)]
         latest.sort(key=lambda r: (r.passed, r.tenant_id, r.door))
         write_whole(index(settings), _template("index.html").render(reports=latest, home=""))
     return index(settings)
 
 
-def _histories(settings: Settings) -> dict[tuple[str, str], list[GateReport]]:
-    """The stored reports by tenant and door, latest first."""
-    histories: dict[tuple[str, str], list[GateReport]] = {}
-    for door in sorted(folder(settings).glob("*/*")):
-        if not door.is_dir():
-            continue
-        files = sorted(door.glob("[!.]*.json"), key=lambda f: f.stat().st_mtime_ns, reverse=True)
-        reports = [GateReport.from_dict(json.loads(f.read_text())) for f in files[:HISTORY]]
-        if reports:
-            histories[door.parent.name, door.name] = reports
-    return histories
+def _reports(door: Path, most: int) -> list[GateReport]:
+    """The door's stored reports, latest first."""
+    files = sorted(door.glob("[!.]*.json"), key=lambda f: f.stat().st_mtime_ns, reverse=True)
+    return [GateReport.from_dict(json.loads(f.read_text())) for f in files[:most]]
 
 
 def _asset(name: str) -> str:

@@ -49,8 +49,10 @@ class DuckDBDatasource(SQLDatasource):
 
     def register(self, name: str, table: pa.Table) -> None:
         """Show an Arrow table as `name`, without a copy."""
-        raw: Any = self.get_engine().raw_connection().dbapi_connection
-        raw.register(name, table)
+        self._raw().register(name, table)
 
-    def close(self) -> None:
-        self.get_engine().dispose()
+    def unregister(self, name: str) -> None:
+        self._raw().unregister(name)
+
+    def _raw(self) -> Any:
+        return self.get_engine().raw_connection().dbapi_connection

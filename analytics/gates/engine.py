@@ -9,7 +9,6 @@ the import takes seconds and no other room should pay for it.
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
 import os
 import warnings
@@ -22,10 +21,12 @@ import polars as pl
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
     from great_expectations.data_context import EphemeralDataContext
+    from great_expectations.datasource.fluent.interfaces import Batch
     from great_expectations.expectations.expectation import Expectation
 
+    from analytics.gates.duckdb_datasource import DuckDBDatasource
+
 COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0}
-_number = itertools.count()
 
 
 def prepare() -> None:
@@ -65,19 +66,8 @@ def validate(
     no rows: the split finds those by the same rules.
     """
     suite = _suite(expectations, name)
-    with _batch_of(frame, name) as batch_definition:
-        import great_expectations as gx
-
-        gx_context = context()
-        unique = f"{name}_{next(_number)}"
-        gx_context.suites.add(suite)
-        definition = gx.ValidationDefinition(name=unique, data=batch_definition, suite=suite)
-        gx_context.validation_definitions.add(definition)
-        try:
-            return definition.run(result_format=result_format or COUNTS_ONLY)  # type: ignore[arg-type]
-        finally:
-            gx_context.validation_definitions.delete(unique)
-            gx_context.suites.delete(suite.name)
+    with _batch_of(frame, name) as batch:
+        return batch.validate(suite, result_format=result_format or COUNTS_ONLY)
 
 
 def unexpected_rows(
@@ -106,21 +96,22 @@ def _suite(expectations: Iterable[Expectation], name: str) -> ExpectationSuite:
     return gx.ExpectationSuite(name=name, expectations=fresh)
 
 
-@contextmanager
-def _batch_of(frame: pl.DataFrame, name: str) -> Iterator[Any]:
-    """A batch definition over the frame, in a DuckDB of its own; gone afterwards."""
-    gx_context = context()
-    from analytics.gates.duckdb_datasource import DuckDBDatasource
+@functools.cache
+def _frames() -> DuckDBDatasource:
+    """The one DuckDB of this process; to make one costs more than to ask it."""
+    made: Any = context()
+    return made.data_sources.add_duckdb(name="frames", connection_string="duckdb:///:memory:")
 
-    source_name = f"{name}_{next(_number)}"
-    source = gx_context.data_sources.add_duckdb(  # type: ignore[attr-defined]
-        name=source_name, connection_string="duckdb:///:memory:"
-    )
-    assert isinstance(source, DuckDBDatasource)
+
+@contextmanager
+def _batch_of(frame: pl.DataFrame, name: str) -> Iterator[Batch]:
+    """The frame as a batch; the name is free again afterwards."""
+    source = _frames()
+    source.register(name, frame.to_arrow())
     try:
-        source.register(name, frame.to_arrow())
-        asset = source.add_table_asset(name, table_name=name)
-        yield asset.add_batch_definition_whole_table("whole")
+        known = {asset.name: asset for asset in source.assets}
+        asset = known.get(name) or source.add_table_asset(name, table_name=name)
+        whole = asset.batch_definitions or [asset.add_batch_definition_whole_table("whole")]
+        yield whole[0].get_batch()
     finally:
-        source.close()
-        gx_context.data_sources.delete(source_name)
+        source.unregister(name)

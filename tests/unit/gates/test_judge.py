@@ -183,7 +183,10 @@ def test_great_expectations_is_quiet_and_leaves_nothing_behind(
     assert [r for r in caplog.records if r.name.startswith("great_expectations")] == []
     assert list(context.suites.all()) == []
     assert list(context.validation_definitions.all()) == []
-    assert dict(context.data_sources.all()) == {}
+    (frames,) = context.data_sources.all().values()
+    with frames.get_engine().connect() as connection:
+        shown = connection.exec_driver_sql("select * from duckdb_views() where not internal")
+        assert shown.fetchall() == []
 
 
 def test_importing_the_gates_does_not_import_great_expectations() -> None:
