@@ -234,6 +234,18 @@ def lake(ctx: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASSED_ON, add_help_option=False)
+def ingest(ctx: typer.Context) -> None:
+    """Take a folder of exports for one tenant: recognise them, judge them, land them."""
+    _hand_over("analytics.by_hand.cli", ctx)
+
+
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
+def quarantine(ctx: typer.Context) -> None:
+    """Look at the rows that were set aside, and let them out after a fix."""
+    _hand_over("analytics.replay.cli", ctx)
+
+
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
 def sql(ctx: typer.Context) -> None:
     """Ask the warehouse as one tenant's login role."""
     _hand_over("analytics.warehouse.cli", ctx)

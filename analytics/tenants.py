@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from analytics.errors import SettingsError, UnknownTenant
 from analytics.settings import Settings
 
+BY_HAND = "tenants.d"  # below var: a file a tenant, written by `analytics ingest`
 TenantId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
 
 
@@ -79,6 +80,9 @@ class Tenant(BaseModel):
         0.01, ge=0, le=1, description="share of bad rows a gate splits off before it stops"
     )
     sources: tuple[Source, ...]
+    by_hand: tuple[Source, ...] = Field(
+        (), description="sources that `analytics ingest` was given; no other run looks for them"
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -89,7 +93,7 @@ class Tenant(BaseModel):
 
     @model_validator(mode="after")
     def source_names_differ(self) -> Tenant:
-        names = [s.name for s in self.sources]
+        names = [s.name for s in (*self.sources, *self.by_hand)]
         twice = {n for n in names if names.count(n) > 1}
         if twice:
             raise ValueError(f"source named twice: {', '.join(sorted(twice))}")
@@ -172,7 +176,18 @@ def _place(entry: Any, where: tuple[int | str, ...]) -> str:
 
 
 def registry(settings: Settings) -> dict[str, Tenant]:
-    return load_tenants(settings.analytics_tenants_file)
+    """The tenants of the file, and what `analytics ingest` added to them or beside them.
+
+    Where both name a source, the file's own stands.
+    """
+    tenants = load_tenants(settings.analytics_tenants_file)
+    for path in sorted(settings.var.glob(f"{BY_HAND}/*.yaml")):
+        for found in load_tenants(path).values():
+            tenant = tenants.get(found.id, found)
+            declared = {source.name for source in tenant.sources}
+            added = tuple(source for source in found.by_hand if source.name not in declared)
+            tenants[found.id] = tenant.model_copy(update={"by_hand": added})
+    return tenants
 
 
 def get_tenant(settings: Settings, tenant_id: str) -> Tenant:

@@ -8,17 +8,18 @@ the units again, and the earlier writes take the same rows twice without harm.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
+from itertools import chain, count
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 
 from analytics.errors import SchemaError, SourceError
 from analytics.interval import Interval
-from analytics.lake import delta, paths, quarantine
-from analytics.lake.lineage import ORIGIN, REJECTS
+from analytics.lake import anew, delta, paths, quarantine
+from analytics.lake.lineage import REJECTS
 from analytics.settings import Settings
 from analytics.sources import reader
 from analytics.sources.base import ReadUnit, Unit
@@ -26,6 +27,9 @@ from analytics.tenants import Source, Tenant
 
 ROWS_IN_MEMORY = 500_000  # beyond, the rows of a group wait on disk
 UNITS_A_COMMIT = 256
+
+Seen = Callable[[int, int], None]  # units read, of how many
+_numbers = count()  # of parts on disk
 
 
 def app(source: Source, unit: Unit) -> str:
@@ -53,6 +57,14 @@ class Group:
     def is_full(self) -> bool:
         return self.rows >= ROWS_IN_MEMORY or len(self.units) >= UNITS_A_COMMIT
 
+    def spill(self, spool: Path) -> None:
+        """Let the rows that memory holds wait on disk, once they are many."""
+        if sum(frame.height for frame in self.frames) >= ROWS_IN_MEMORY:
+            part = spool / f"{next(_numbers)}.parquet"
+            pl.concat(self.frames).write_parquet(part)
+            self.parts.append(part)
+            self.frames = []
+
 
 def ingest(
     settings: Settings,
@@ -61,8 +73,11 @@ def ingest(
     interval: Interval,
     units: list[Unit],
     run_id: str,
+    *,
+    as_one: bool = False,
+    seen: Seen = lambda done, total: None,
 ) -> tuple[int, int]:
-    """Read the units and commit them; gives rows kept and rows rejected.
+    """Read the units and commit them, `as_one` by one commit; gives rows kept and rows rejected.
 
     A unit that cannot be read is left out whole; the others arrive, then it is raised.
     """
@@ -74,12 +89,15 @@ def ingest(
         reader(source.format).session(settings, tenant, source) as read,
     ):
         group = Group()
-        for unit in units:
+        for number, unit in enumerate(units, 1):
             try:
                 group.take(_read(read, unit, Path(spool)))
             except SourceError as error:
                 problems.append(error)
-            if group.is_full():
+            seen(number, len(units))
+            if as_one:
+                group.spill(Path(spool))
+            elif group.is_full():
                 rows, rejected = rows + group.rows, rejected + _bad_rows(group)
                 _commit(settings, tenant, source, interval, group, run_id)
                 group = Group()
@@ -102,18 +120,12 @@ def raise_all(problems: list[SourceError]) -> None:
 def _read(read: ReadUnit, unit: Unit, spool: Path) -> Group:
     """All of one unit, or SourceError and nothing."""
     group = Group(units=[unit])
-    waiting = 0
     for batch in read(unit):
         group.rows += batch.rows.height
-        waiting += batch.rows.height
         group.frames.append(batch.rows)
         if batch.rejects.height:
             group.rejects.append(batch.rejects)
-        if waiting >= ROWS_IN_MEMORY:
-            part = spool / f"{unit.digest[:16]}-{len(group.parts)}.parquet"
-            pl.concat(group.frames).write_parquet(part)
-            group.parts.append(part)
-            group.frames, waiting = [], 0
+        group.spill(spool)
     return group
 
 
@@ -131,10 +143,17 @@ def _commit(
 ) -> None:
     _set_rejects_aside(settings, tenant, source, interval, group, run_id)
     uri = paths.bronze(settings, tenant.id, source.name)
-    columns = {"tenant_id": pl.String, **reader(source.format).schema(source), **ORIGIN}
 
     def attempt() -> None:
         table = delta.open_table(uri)
+        if table is not None and not anew.is_as_declared(table, source):
+            anew.write(
+                table, source, _rows(group), [u.name for u in group.units],
+                delta.properties(
+                    [(app(source, u), u.number) for u in group.units], {"ingest_run": run_id}
+                ),
+            )  # fmt: skip
+            return
         before = {u.name: table and table.transaction_version(app(source, u)) for u in group.units}
         todo = [u for u in group.units if before[u.name] != u.number]  # another process may win
         if not todo:
@@ -143,7 +162,7 @@ def _commit(
         names = None if len(todo) == len(group.units) else [u.name for u in todo]
         delta.write(
             table if table is not None else uri,
-            _stream(group, columns, names),
+            anew.stream(_rows(group, names), anew.columns_of(source)),
             predicate=_in("_file", replaced) if replaced else None,
             commit=delta.properties(
                 [(app(source, u), u.number) for u in todo], {"ingest_run": run_id}
@@ -182,33 +201,34 @@ def _set_rejects_aside(
             )
 
     delta.retrying(replace)
-    quarantine.write(
-        settings,
-        tenant.id,
-        interval,
-        rejects.rename({"row": "row_number", "raw": "row"}),
-        door="extract",
-        run_id=run_id,
-    )
+    for span, found in _by_interval(interval, rejects):
+        quarantine.write(
+            settings,
+            tenant.id,
+            span,
+            found.rename({"row": "row_number", "raw": "row"}),
+            door="extract",
+            run_id=run_id,
+        )
+
+
+def _by_interval(
+    interval: Interval, rejects: pl.DataFrame
+) -> Iterator[tuple[Interval, pl.DataFrame]]:
+    """The rejects of this interval, and those that a source read anew has of other days."""
+    days = interval.days()
+    mine = pl.col("arrived_on").is_between(days[0], days[-1]).fill_null(True)
+    yield interval, rejects.filter(mine)
+    for (day,), found in rejects.filter(~mine).group_by("arrived_on", maintain_order=True):
+        assert isinstance(day, date)
+        yield Interval.day(day), found
 
 
 def _in(column: str, values: list[str]) -> str:
     return f"{column} in ({', '.join(map(delta.literal, values))})"
 
 
-def _stream(
-    group: Group, columns: dict[str, pl.DataType | type[pl.DataType]], names: list[str] | None
-) -> pa.RecordBatchReader:
-    schema = pl.DataFrame(schema=columns).to_arrow().schema
-
-    def frames() -> Iterator[pl.DataFrame]:
-        for part in group.parts:
-            yield pl.read_parquet(part)
-        yield from group.frames
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for frame in frames():
-            kept = frame if names is None else frame.filter(pl.col("_file").is_in(names))
-            yield from kept.select(list(columns)).to_arrow().cast(schema).to_batches()
-
-    return pa.RecordBatchReader.from_batches(schema, batches())
+def _rows(group: Group, names: list[str] | None = None) -> Iterator[pl.DataFrame]:
+    """The group's rows; with names, those of these units alone."""
+    for frame in chain(map(pl.read_parquet, group.parts), group.frames):
+        yield frame if names is None else frame.filter(pl.col("_file").is_in(names))

@@ -1,0 +1,159 @@
+"""Bring rows into silver that come late, as if they had come in their time.
+
+A landing settles what comes against what silver holds. That is right for what comes in order;
+but a row that was set aside has been overtaken: by a copy that came a day later, by a state
+that silver dates from its second mention. So the keys of a staged interval of which silver
+holds something else are settled again from their first row on, over all intervals that
+landed, in order, and the outcome is put into silver.
+
+Grain    one tenant, one interval; one commit a table, with the ledger line of the landing.
+Re-run   safe, also after a kill: an outcome that silver holds already is not written, and
+         the landing that follows finds the line in the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, timedelta
+from typing import Any
+
+import polars as pl
+
+from analytics import by_hand
+from analytics.interval import Interval
+from analytics.lake import bronze, delta, ledger, paths, staging
+from analytics.lake.settling import settle
+from analytics.lake.staging import Counts
+from analytics.lake.tables import TABLES, Table
+from analytics.replay.sound import is_sound
+from analytics.settings import Settings
+from analytics.tenants import get_tenant
+
+Views = Mapping[bool, Settings]  # is it of the sources given by hand → settings that see these
+
+
+def refold(views: Views, tenant_id: str, interval: Interval, is_by_hand: bool, run_id: str) -> None:
+    """Settle again what was staged for the interval, where silver holds something else."""
+    settings = views[is_by_hand]
+    contested = {}
+    for name, table in TABLES.items():
+        staged = staging.read(settings, tenant_id, name, interval)
+        if staged is not None and _differs(settings, tenant_id, table, staged[0]):
+            contested[name] = staged
+    keys = {name: good.select(TABLES[name].key).unique() for name, (good, _) in contested.items()}
+    folded = {name: pl.DataFrame(schema=_columns(TABLES[name])) for name in contested}
+    for span, of_hand in _spans(settings, tenant_id, interval, is_by_hand) if contested else ():
+        for name, rows in _landing(views[of_hand], tenant_id, span, keys):
+            table = TABLES[name]
+            changed = settle(table, rows, folded[name]).rows.select(list(_columns(table)))
+            before = folded[name].join(changed, on=table.key, how="anti")
+            folded[name] = pl.concat([before, changed])
+    for name, (good, counts) in contested.items():
+        _put(settings, tenant_id, TABLES[name], interval, run_id, good, counts, folded[name])
+
+
+def _spans(
+    settings: Settings, tenant_id: str, interval: Interval, is_by_hand: bool
+) -> list[tuple[Interval, bool]]:
+    """The intervals that landed, and this one, in order; whether by hand."""
+    lines = ledger.read(settings, tenant_id).with_columns(
+        pl.col("ingest_run").str.starts_with(by_hand.RUN).alias("by_hand")
+    )
+    landed = lines.select("interval_from", "interval_to", "by_hand").unique()
+    spans = {(Interval(start, end), of_hand) for start, end, of_hand in landed.iter_rows()}
+    return sorted({*spans, (interval, is_by_hand)})
+
+
+def _landing(
+    settings: Settings, tenant_id: str, span: Interval, keys: Mapping[str, pl.DataFrame]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """What a run of the span lands of these keys, by table."""
+    tenant = get_tenant(settings, tenant_id)
+    candidates = bronze.candidates(settings, tenant_id, span)
+    for name, wanted in keys.items():
+        if name in candidates:
+            rows = candidates[name].join(wanted, on=TABLES[name].key, how="semi")
+            yield name, rows.filter(is_sound(tenant, name, span, rows))
+
+
+def _columns(table: Table) -> dict[str, pl.DataType | type[pl.DataType]]:
+    return {**table.columns, "_arrived_on": pl.Date}
+
+
+def _held(settings: Settings, tenant_id: str, table: Table, keys: pl.DataFrame) -> pl.DataFrame:
+    """The silver rows of these keys."""
+    target = delta.open_table(paths.table(settings, "silver", table.name))
+    if target is None:
+        return pl.DataFrame(schema=_columns(table))
+    mine = pl.scan_delta(target).filter(pl.col("tenant_id") == tenant_id)
+    return mine.select(list(_columns(table))).join(keys.lazy(), on=table.key, how="semi").collect()
+
+
+def _differs(settings: Settings, tenant_id: str, table: Table, good: pl.DataFrame) -> bool:
+    """Whether silver knows a key of these rows otherwise than they alone would have it."""
+    held = _held(settings, tenant_id, table, good.select(table.key).unique())
+    if held.is_empty():
+        return False
+    alone = settle(table, good, held.clear()).rows.select(held.columns)
+    return not held.join(alone, on=held.columns, how="anti", nulls_equal=True).is_empty()
+
+
+def _put(
+    settings: Settings,
+    tenant_id: str,
+    table: Table,
+    interval: Interval,
+    run_id: str,
+    good: pl.DataFrame,
+    counts: Counts,
+    folded: pl.DataFrame,
+) -> None:
+    """Commit what silver holds otherwise, with the line that says where the rows went."""
+
+    def attempt() -> None:
+        held = _held(settings, tenant_id, table, folded.select(table.key))
+        rows = folded.join(held, on=held.columns, how="anti", nulls_equal=True)
+        target = delta.open_table(paths.table(settings, "silver", table.name))
+        if rows.is_empty() or target is None:
+            return
+        corrected = rows.join(held, on=table.key, how="semi").height
+        line = ledger.entry(
+            tenant_id,
+            table.name,
+            interval,
+            {
+                "rows_in": counts.rows_in,
+                "landed": rows.height - corrected,
+                "corrected": corrected,
+                "duplicates": good.height - rows.height,
+                "quarantined": counts.quarantined,
+                "out_of_interval": counts.out_of_interval,
+            },
+            run_id,
+        )
+        touched = _touched(table, rows, held, interval)
+        once = delta.next_number(target, f"land/{tenant_id}")
+        delta.upsert(
+            target,
+            rows.with_columns(pl.lit(run_id).alias("ingest_run")),
+            tenant_id=tenant_id,
+            key=table.key,
+            commit=delta.properties([once], {"landing": {**line, **touched}}),
+        )
+
+    delta.retrying(attempt)
+
+
+def _touched(
+    table: Table, rows: pl.DataFrame, held: pl.DataFrame, interval: Interval
+) -> dict[str, str]:
+    """The first and last instant that changed, as a landing tells it."""
+    times = rows[table.time]
+    if table.is_event:
+        moved = held.join(rows, on=table.key, how="semi")[table.time]
+        times = pl.concat([times, moved])
+    else:
+        times = times.clip(interval.start, interval.end - timedelta(microseconds=1))
+    ends: list[Any] = [times.min(), times.max()]
+    first, last = (end.astimezone(UTC).isoformat() for end in ends)
+    return {"touched_from": first, "touched_to": last}
