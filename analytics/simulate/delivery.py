@@ -18,7 +18,7 @@ from analytics.simulate.words import CUT_LINE, DAMAGES, FAR_FUTURE, NO_DAMAGE
 from analytics.simulate.world import Day
 
 TRAVELS = ("plays", "app_events")  # tables whose rows may be late, doubled or damaged
-SETTLED_LATER = ("tickets", "orders")  # tables whose rows come open, and again once settled
+SETTLED_LATER = {"tickets", "orders"}  # tables whose rows come open, and again once settled
 LATEST_DAYS = 3
 NONE = slice(0)
 NO_DAMAGES = np.zeros(len(DAMAGES), dtype=np.int64)
@@ -35,7 +35,7 @@ class Delivery:
     def arrivals(self, happened: Day, day: int, midnight_ms: int) -> Day:
         """What arrives on the day, given what happened on it."""
         arriving = dict(happened)
-        for table in SETTLED_LATER:
+        for table in happened.keys() & SETTLED_LATER:
             arriving[table] = self._settle(table, happened[table], day)
         for table in TRAVELS:
             none = self._send(table, happened[table], day, midnight_ms).at(NONE)

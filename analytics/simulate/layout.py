@@ -35,23 +35,6 @@ CSV: Layout = {
         "review_id": "review", "listener_id": "user", "track_id": "track", "reviewed_at": "at",
         "stars": "rating", "body": "text",
     },
-    "orders": {
-        "order_id": "order_no", "listener_id": "user", "ordered_at": "ordered",
-        "amount_minor": "total_cents", "currency": "currency", "status": "state",
-    },
-    "order_lines": {
-        "line_id": "line", "order_id": "order_no", "ordered_at": "ordered",
-        "product_id": "article", "quantity": "pieces", "amount_minor": "total_cents",
-        "currency": "currency",
-    },
-    "api_usage": {
-        "usage_id": "entry", "client_id": "client", "endpoint": "route", "occurred_at": "hour",
-        "calls": "calls", "errors": "errors",
-    },
-    "consents": {
-        "consent_id": "answer", "listener_id": "user", "occurred_at": "at", "purpose": "purpose",
-        "is_given": "agreed",
-    },
 }  # fmt: skip
 
 # Parquet drops of a radio: seconds instead of milliseconds, epoch for plays.
@@ -100,23 +83,6 @@ PARQUET: Layout = {
     "reviews": {
         "review_id": "review_no", "listener_id": "member_no", "track_id": "song_no",
         "reviewed_at": "written_at", "stars": "stars", "body": "text",
-    },
-    "orders": {
-        "order_id": "order_no", "listener_id": "member_no", "ordered_at": "ordered_at",
-        "amount_minor": "cents", "currency": "currency", "status": "step",
-    },
-    "order_lines": {
-        "line_id": "line_no", "order_id": "order_no", "ordered_at": "ordered_at",
-        "product_id": "item", "quantity": "pieces", "amount_minor": "cents",
-        "currency": "currency",
-    },
-    "api_usage": {
-        "usage_id": "entry_no", "client_id": "caller", "endpoint": "path",
-        "occurred_at": "hour_begins_at", "calls": "requests", "errors": "failures",
-    },
-    "consents": {
-        "consent_id": "answer_no", "listener_id": "member_no", "occurred_at": "happened_at",
-        "purpose": "question", "is_given": "said_yes",
     },
 }  # fmt: skip
 

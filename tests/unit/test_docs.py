@@ -36,7 +36,9 @@ WRITTEN = {"docs/claims.json"}  # by `make claims`
 ELSEWHERE = {
     "simulate": "analytics.simulate.cli",
     "sources": "analytics.sources.cli",
+    "ingest": "analytics.by_hand.cli",
     "lake": "analytics.lake.cli",
+    "quarantine": "analytics.replay.cli",
     "sql": "analytics.warehouse.cli",
 }
 
