@@ -10,7 +10,7 @@ import pytest
 
 from analytics.simulate.rows import DAY_MS
 from analytics.simulate.run import simulate
-from tests.unit.simulate.small_worlds import small
+from tests.unit.simulate.small_worlds import profile, small
 
 
 def counted(folder: Path, tenant_id: str, table: str) -> dict[str, int]:
@@ -128,3 +128,14 @@ def test_a_share_of_none_means_none(share, tmp_path):
     }[share]
     for tenant_id in ("spotify_premium", "indie_radio"):
         assert not any(counted(tmp_path, tenant_id, "plays")[k] for k in kinds)
+
+
+@pytest.mark.parametrize("tenant_id", ["spotify_premium", "indie_radio"])
+def test_a_day_that_cannot_be_written_leaves_no_table_of_it(tenant_id, tmp_path):
+    config = small(1, tenants=(profile(tenant_id),))
+    folder = tmp_path / "landing" / tenant_id
+    folder.mkdir(parents=True)
+    (folder / "reviews").write_text("a file where the folder should be")
+    with pytest.raises(FileExistsError):
+        simulate(config, tmp_path / "landing", tmp_path / "truth")
+    assert not [f for f in folder.glob("*/*") if f.suffix != ".jsonl"]
