@@ -7,6 +7,7 @@ import io
 import json
 import uuid
 import zipfile
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -69,7 +70,11 @@ def test_a_lake_in_an_object_store_holds_the_very_rows_of_one_on_disk(on_disk, i
     assert again.rows["plays"]["duplicates"] == 4
 
 
-@pytest.mark.parametrize("kind", ["slow_down", "broken", "reset"])
+def long(*values: str) -> Any:
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("kind", ["slow_down", long("broken"), long("reset")])
 def test_a_store_that_stumbles_is_asked_again(on_disk, in_store, store, kind):
     store.fail({"method": "GET", "path": "_delta_log", "times": 3, "kind": kind},
                {"method": "PUT", "path": "plays", "times": 2, "kind": kind})  # fmt: skip
@@ -79,10 +84,10 @@ def test_a_store_that_stumbles_is_asked_again(on_disk, in_store, store, kind):
 @pytest.mark.parametrize(
     ("method", "path", "kind"),
     [
-        ("PUT", "bronze/t1", "denied"),
-        ("PUT", "silver/plays/tenant_id", "denied"),
+        long("PUT", "bronze/t1", "denied"),
+        long("PUT", "silver/plays/tenant_id", "denied"),
         ("PUT", "silver/plays/_delta_log", "denied"),
-        ("PUT", "ledger", "denied"),
+        long("PUT", "ledger", "denied"),
         ("GET", "silver/plays/_delta_log", "cut"),
     ],
 )

@@ -15,7 +15,7 @@ from tests.unit.sources.samples import formats_of_files
 pytest.importorskip("atheris", reason="Atheris has wheels for Linux on x86-64 alone")
 
 PROJECT = Path(__file__).parents[3]
-FEW, MANY = 40, 20_000
+FEW, MANY = 15, 20_000
 
 
 def fuzz(format_: str, *options: str, folder: Path) -> subprocess.CompletedProcess[str]:

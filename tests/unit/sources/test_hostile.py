@@ -27,7 +27,7 @@ from tests.unit.sources.samples import (
 )
 
 EVERY = pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: f"{s.format}-{s.name}")
-FEW, MANY = 40, 2000  # mutations a format, in `make test` and in `make test-long`
+FEW, MANY = 15, 2000  # mutations a format, in `make test` and in `make test-long`
 
 NASTY = [
     b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\n", b"\r\n", b"\n\n", b'"', b'""', b"'", b",",

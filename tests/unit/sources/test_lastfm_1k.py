@@ -14,7 +14,7 @@ from analytics.lake.content import content_hash
 from analytics.sources.sniff import sniff
 from tests.landing import DAY_ONE, a_tenant, drop_text, run
 from tests.unit.sources.samples import Sample, taken
-from tests.unit.sources.test_hostile import check, examples, spliced
+from tests.unit.sources.test_hostile import FEW, check, examples, spliced
 
 ARTIST, TRACK = "6e0a3b7c-4a0e-4bd5-9a36-0f2f6f1d7a11", "b7ff12e3-9f4b-4a07-8d0c-5a1c0e6a2c22"
 HEARD = "userid-timestamp-artid-artname-traid-traname.tsv"
@@ -143,7 +143,7 @@ def test_no_bytes_break_the_reader(content, make_settings, tmp_path):
     sample = Sample("lastfm_1k", HEARD, content.encode(), 3)
     settings = make_settings()
 
-    @examples(max_examples=40, deadline=None, database=None)
+    @examples(max_examples=FEW, deadline=None, database=None)
     @given(spliced(sample.content))
     def holds(content: bytes) -> None:
         check(sample, taken(settings, sample, content, tmp_path))

@@ -21,7 +21,7 @@ from analytics.sources import json_lines
 from analytics.sources.sniff import sniff
 from tests.landing import DAY_ONE, DAY_TWO, a_tenant, drop_text, run
 from tests.unit.sources.samples import Sample, taken
-from tests.unit.sources.test_hostile import check, examples, spliced
+from tests.unit.sources.test_hostile import FEW, check, examples, spliced
 
 NOON = 1_736_164_800  # 2025-01-06 12:00 UTC
 MSID, MBID = "0c4b7f1e-2a31-4a44-9f0e-6c1d5f1c9a01", "50e6dad8-1efd-4c96-b370-6a2a50b69df3"
@@ -220,7 +220,7 @@ def test_no_bytes_break_the_reader(make_settings, tmp_path):
     sample = Sample("listenbrainz_dump", "1.listens", content, 2)
     settings = make_settings()
 
-    @examples(max_examples=60, deadline=None, database=None)
+    @examples(max_examples=FEW, deadline=None, database=None)
     @given(spliced(sample.content))
     def holds(content: bytes) -> None:
         check(sample, taken(settings, sample, content, tmp_path))
