@@ -141,8 +141,14 @@ def retrying(step: Callable[[], T]) -> T:
 
 
 def _of_store(error: Exception) -> LakeError | None:
-    """An object store's refusal in one line; None for any other error."""
+    """A full disk's or an object store's refusal in one line; None for any other error."""
     said = " ".join(re.sub(r"\x1b\[\d*m|↳", "", str(error)).split())
+    full = re.search("No space left on device|Disk quota exceeded|File too large", said)
+    if full is not None:
+        return LakeError(
+            f"the disk of the lake takes no more: {full[0]}. Make room, then run the task again; "
+            "nothing was half written"
+        )
     found = re.search(r"Error performing \w+ .*", said)
     if found is None:
         return None

@@ -58,7 +58,7 @@ def test_a_retry_after_a_full_disk_ends_like_an_unharmed_run(
         capture_output=True, text=True, cwd=Path(__file__).parents[3], check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "File too large" in done.stderr, done.stderr
+    assert "takes no more: File too large. Make room" in done.stderr, done.stderr
     retry = run(harmed, "t1", DAY_ONE, "run-2")
 
     whole = prepared(
