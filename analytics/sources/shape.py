@@ -44,16 +44,6 @@ def canonical(
     )
 
 
-def changes(rows: pl.DataFrame, key: str, time: str, told: list[str]) -> pl.DataFrame:
-    """Of each key the first row, and every one that tells something else than the row before.
-
-    A state is known since it was first told, so it lands in the interval that tells it.
-    """
-    ordered = rows.sort(key, time, "_row")
-    again = pl.all_horizontal(pl.col(c).eq_missing(pl.col(c).shift()) for c in (key, *told))
-    return ordered.filter(~again | (pl.int_range(pl.len()) == 0))
-
-
 def identified(bronze: pl.DataFrame, name: str, parts: list[pl.Expr]) -> pl.DataFrame:
     """The frame with a column `name`: the md5 of the parts, the same on every machine."""
     text = bronze.select(

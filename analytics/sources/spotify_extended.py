@@ -21,7 +21,7 @@ from analytics.lake.hashing import NULL, SEPARATOR
 from analytics.settings import Settings
 from analytics.sources import files, json_array
 from analytics.sources.base import Batch, Look, Recognised, Unit
-from analytics.sources.shape import canonical, changes, identified
+from analytics.sources.shape import canonical, identified
 from analytics.tenants import Source, Tenant
 
 NAMES = ("endsong_*.json", "Streaming_History_Audio*.json", "Streaming_History_Video*.json")
@@ -130,30 +130,30 @@ def _family(platform: pl.Expr) -> pl.Expr:
 
 
 def _tracks(tenant: Tenant, source: Source, plays: pl.DataFrame) -> pl.DataFrame:
+    latest = plays.sort("_item", "ts", "_row").unique("_item", keep="last", maintain_order=True)
     artist = pl.coalesce("master_metadata_album_artist_name", "episode_show_name")
     title = pl.coalesce(
         "master_metadata_track_name", "episode_name", "audiobook_chapter_title",
         "audiobook_title", pl.lit("(not named)"),
     )  # fmt: skip
-    album = pl.coalesce("master_metadata_album_album_name", "audiobook_title")
-    named = plays.with_columns(
-        artist.alias("_artist"), title.alias("_title"), album.alias("_album")
-    )
     return canonical(
-        "tracks", tenant, source, changes(named, "_item", "ts", ["_artist", "_title", "_album"]),
+        "tracks", tenant, source, latest,
         {
             "track_id": pl.col("_item"),
-            "title": pl.col("_title"),
-            "artist_name": pl.col("_artist"),
-            "album": pl.col("_album"),
+            "title": title,
+            "artist_name": artist,
+            "album": pl.coalesce("master_metadata_album_album_name", "audiobook_title"),
             "updated_at": pl.col("ts"),
         },
     )  # fmt: skip
 
 
 def _listeners(tenant: Tenant, source: Source, plays: pl.DataFrame) -> pl.DataFrame:
+    latest = plays.sort("_listener", "ts", "_row").unique(
+        "_listener", keep="last", maintain_order=True
+    )
     return canonical(
-        "listeners", tenant, source, changes(plays, "_listener", "ts", ["conn_country"]),
+        "listeners", tenant, source, latest,
         {
             "listener_id": pl.col("_listener"),
             "country": pl.col("conn_country"),

@@ -177,7 +177,7 @@ def of_silver(hashes: dict[tuple[str, str], str]) -> dict[tuple[str, str], str]:
         pytest.param({"columns": {**PAYMENTS["columns"], "kind": "currency", "currency": "type"}},
                      "bronze", id="two columns swapped"),
         pytest.param({"columns": {**PAYMENTS["columns"], "currency": "user"}},
-                     "bronze", id="a column nobody read"),
+                     "bronze", id="a column nobody read", marks=pytest.mark.long),
         pytest.param({"units": {"paid_at": "epoch_s"}}, "extract", id="a clock"),
     ],
 )  # fmt: skip
@@ -293,6 +293,7 @@ def test_rows_that_come_late_are_settled_as_if_they_had_come_in_time(
         balanced(settings, "t1", table)
 
 
+@pytest.mark.long
 def test_an_ordinary_run_would_not_settle_them_so_and_a_replay_after_it_does(
     cut_logs: Settings, whole_logs: dict[tuple[str, str], str]
 ) -> None:
@@ -304,6 +305,7 @@ def test_an_ordinary_run_would_not_settle_them_so_and_a_replay_after_it_does(
     assert layer(settings) == whole_logs
 
 
+@pytest.mark.long
 def test_a_replay_of_a_range_gives_what_a_clean_range_gives(tmp_path: Path) -> None:
     damaged, clean = (world(tmp_path / name, EVENTS) for name in ("damaged", "clean"))
     logs(damaged, sound=False)
@@ -320,14 +322,16 @@ def test_a_replay_of_a_range_gives_what_a_clean_range_gives(tmp_path: Path) -> N
 FIXES = [
     pytest.param("values: {currency: {'€': EUR, '': EUR}}",
                  SOUND.replace("999,EUR", "999,€").replace("1999,EUR", "1999,"), id="values"),
-    pytest.param("constants: {currency: EUR}", SOUND.replace("EUR", "eur"), id="constants"),
-    pytest.param("units: {amount_minor: major}", MAJOR, id="units"),
-    pytest.param("units: {paid_at: epoch_s}", EPOCH, id="clock"),
+    pytest.param("constants: {currency: EUR}", SOUND.replace("EUR", "eur"), id="constants",
+                 marks=pytest.mark.long),
+    pytest.param("units: {amount_minor: major}", MAJOR, id="units", marks=pytest.mark.long),
+    pytest.param("units: {paid_at: epoch_s}", EPOCH, id="clock", marks=pytest.mark.long),
     pytest.param("columns: {kind: currency, currency: type}",
                  SOUND.replace("EUR,charge", "charge,EUR").replace("EUR,refund", "refund,EUR"),
                  id="columns"),
     pytest.param("values: {amount: {'nine ninety-nine': 999}}",
-                 SOUND.replace("999,EUR,charge", "nine ninety-nine,EUR,charge"), id="their name"),
+                 SOUND.replace("999,EUR,charge", "nine ninety-nine,EUR,charge"), id="their name",
+                 marks=pytest.mark.long),
 ]  # fmt: skip
 
 
@@ -405,6 +409,7 @@ def test_a_row_without_a_key_gets_the_one_that_sound_data_gives(tmp_path: Path) 
     assert layer(damaged) == layer(clean)
 
 
+@pytest.mark.long
 def test_a_fix_of_an_event_log_mends_all_that_its_line_feeds(tmp_path: Path) -> None:
     damaged, clean = (world(tmp_path / name, EVENTS) for name in ("damaged", "clean"))
     for settings, ts in ((damaged, "noon"), (clean, NOON_MS)):
@@ -421,6 +426,7 @@ def test_a_fix_of_an_event_log_mends_all_that_its_line_feeds(tmp_path: Path) -> 
     assert still_open(damaged)["rule"].to_list() == ["row_parses"]
 
 
+@pytest.mark.long
 def test_a_row_too_long_to_be_kept_whole_stays_in_quarantine(tmp_path: Path) -> None:
     settings = world(tmp_path / "w", EVENTS)
     for tenant_id in TENANTS:
@@ -433,6 +439,7 @@ def test_a_row_too_long_to_be_kept_whole_stays_in_quarantine(tmp_path: Path) -> 
     assert read.scan(settings, "plays", "t1").collect().height == 2
 
 
+@pytest.mark.long
 def test_a_fix_that_does_not_help_is_said_and_another_one_does(
     tmp_path: Path, sound: dict[tuple[str, str], str]
 ) -> None:
@@ -670,6 +677,7 @@ def test_a_gate_that_stops_again_leaves_everything_as_it_was(tmp_path: Path) -> 
     assert still_open(settings).height == 2
 
 
+@pytest.mark.long
 def test_a_vanished_file_does_not_keep_what_bronze_holds_from_replay(
     tmp_path: Path, sound: dict[tuple[str, str], str]
 ) -> None:
@@ -736,7 +744,7 @@ def undated(tmp_path: Path) -> Callable[[str], Settings]:
     return make
 
 
-@pytest.mark.parametrize("moves_to", [DAY_ONE, DAY_TWO])
+@pytest.mark.parametrize("moves_to", [DAY_ONE, pytest.param(DAY_TWO, marks=pytest.mark.long)])
 def test_a_row_lands_in_the_interval_its_mended_time_belongs_to(
     undated: Callable[[str], Settings], moves_to: Interval
 ) -> None:

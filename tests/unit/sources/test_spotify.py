@@ -26,7 +26,7 @@ from analytics.sources.spotify_account import SpotifyAccount
 from analytics.sources.spotify_extended import SpotifyExtended
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Tenant, get_tenant
-from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO, a_tenant, drop_text, run
+from tests.landing import DAY_ONE, a_tenant, drop_text, run
 from tests.unit.sources.samples import Sample, taken
 from tests.unit.sources.test_hostile import FEW, check, spliced
 
@@ -244,27 +244,6 @@ def test_a_chapter_is_a_track_of_its_book_and_a_podcast_stays_what_it_was():
         ("Volume I", None, "Emma"), ("Plankton", "In Our Time", None), ("Volume I", None, "Emma"),
     ]  # fmt: skip
     assert found["listeners"]["listener_id"].sort().to_list() == ["anna", "owner"]
-
-
-def test_a_track_lands_with_its_first_play_whatever_is_heard_of_it_later(make_settings, tmp_path):
-    """Day by day or in one range, under its newest name; an export that no day is named in."""
-    days = [{**CHAPTER, "ts": f"2025-01-0{day}T12:00:00Z"} for day in (6, 7)]
-    renamed = {**days[1], "ts": "2025-01-07T13:00:00Z", "audiobook_chapter_title": "Book I"}
-    tenants = [a_tenant(t, history_of(t)) for t in ("t1", "t2")]
-    held = []
-    for intervals in ([DAY_ONE, DAY_TWO], [BOTH_DAYS]):
-        settings = make_settings(tenants, analytics_lake_root=tmp_path / str(len(intervals)))
-        for tenant_id in ("t1", "t2"):
-            content = json.dumps([*days, renamed])
-            drop_text(settings, f"{tenant_id}/Streaming_History_Audiobook_2025.json", content)
-            for interval in intervals:
-                run(settings, tenant_id, interval, "run")
-                tracks = read.scan(settings, "tracks", tenant_id).collect()
-                names = ["Volume I"] if interval == DAY_ONE else ["Book I"]
-                assert tracks["title"].to_list() == names
-        held.append(read.content_hash(settings))
-    assert held[0]["silver/tracks", "t1"] == held[1]["silver/tracks", "t1"]
-    assert held[0]["silver/listeners", "t2"] == held[1]["silver/listeners", "t2"]
 
 
 def test_addresses_places_and_devices_are_kept_nowhere(make_settings):
