@@ -122,7 +122,7 @@ def dialect_of(lines: Sequence[str]) -> Dialect | None:
         if set(columns) > NEEDED:
             return Dialect(Layout(columns, len(names), separator), True, user)
     whole, _ = delimited.parsed(0, [line.encode() for line in lines], HEADLESS)
-    dates = whole["date"].filter(~whole["date"].str.contains(r"^\s*\d+\s*$"))  # a mere number
+    dates = whole["date"].filter(~whole["date"].str.contains(r"^[\s\d.]*$"))  # a mere number
     dated = scrobbles.instants(dates).count()
     return Dialect(HEADLESS, False) if dated * 2 > len(lines) else None
 
