@@ -555,7 +555,7 @@ MENDED = [EVENTS, PAYMENTS, TOUCHPOINTS]
 # Bind; the log's rejects and rows, the payments anew; of day one plays and listeners settled
 # again, payments, touchpoints, ledger, snapshot, resolved; of day two payments and these three.
 MOST = 15
-FEW = [(3, "before"), (10, "after")]
+FEW = [(10, "after")]
 
 
 def damaged_in_every_way(settings: Settings) -> None:
