@@ -10,7 +10,8 @@ import psutil
 from analytics.settings import Settings
 from analytics.stack import processes
 
-EVERY = 1.0  # seconds
+EVERY = 2.0  # seconds
+IDLE = 0.05  # seconds of CPU within which a process takes what it took before
 
 
 class Memory:
@@ -21,6 +22,7 @@ class Memory:
         self.peak = 0
         self.samples = 0
         self.beside: set[int] = set()  # processes to count that are not the stack's
+        self._sizes: dict[psutil.Process, tuple[float, int]] = {}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -47,7 +49,20 @@ class Memory:
             with contextlib.suppress(psutil.Error):
                 root = psutil.Process(pid)
                 found.update({p.pid: p for p in (root, *root.children(recursive=True))})
-        return sum(map(_size, found.values()))
+        self._sizes = {p: self._measured(p) for p in found.values()}
+        return sum(size for _, size in self._sizes.values())
+
+    def _measured(self, process: psutil.Process) -> tuple[float, int]:
+        """The CPU seconds a process had used when it was last measured, and its bytes then.
+
+        The system walks all its pages to know; so only who worked since is asked again.
+        """
+        worked, size = self._sizes.get(process, (-1.0, 0))
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            now = times.user + times.system
+            return (worked, size) if 0 <= now - worked < IDLE and size else (now, _size(process))
+        return worked, 0
 
 
 def _size(process: psutil.Process) -> int:

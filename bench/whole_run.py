@@ -129,7 +129,7 @@ def _figures(
         Figure("run_second", "whole run again, nothing new", round(second), "s",
                "the same command once more", aim=f"≤ {SECOND} s", met=second <= SECOND),
         Figure("run_memory", "memory at its peak", peak, "GiB",
-               "sum over the stack, its tasks and the command, sampled every second, shared pages "
+               "sum over the stack, its tasks and the command, sampled every 2 s, shared pages "
                "counted once", aim=f"≤ {MEMORY} GiB", met=peak <= MEMORY),
         Figure("run_plays", "plays that came in", plays, "plays",
                f"{len(rows)} tenants, by the ledger", aim="≥ 2 M plays", met=plays >= PLAYS),

@@ -32,16 +32,35 @@ def ours(settings: Settings) -> list[psutil.Process]:
     homes = _homes(settings)
     mark = str(settings.var.resolve())
     session = _session(settings, homes, mark)
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
-        if _is_ours(process, homes, mark) or _is_closed_worker(process, session):
-            found[process.pid] = process
-            with contextlib.suppress(psutil.Error):
-                found.update({p.pid: p for p in process.children(recursive=True)})
+    everyone = {p.pid: p for p in psutil.process_iter()}
+    found = {
+        pid: process
+        for pid, process in everyone.items()
+        if _is_ours(process, homes, mark) or _is_closed_worker(process, session)
+    }
+    children = _children(everyone)
+    found.update({pid: everyone[pid] for pid in _descendants(list(found), children)})
     me = psutil.Process()
     for mine in (me, *me.parents()):
         found.pop(mine.pid, None)
     return [p for p in found.values() if _alive(p)]
+
+
+def _children(everyone: dict[int, psutil.Process]) -> dict[int, list[int]]:
+    """Parents and their children, of one look at the system: a process's own look costs as much."""
+    children: dict[int, list[int]] = {}
+    for pid, process in everyone.items():
+        with contextlib.suppress(psutil.Error):
+            children.setdefault(process.ppid(), []).append(pid)
+    return children
+
+
+def _descendants(pids: list[int], children: dict[int, list[int]]) -> set[int]:
+    below: set[int] = set()
+    while pids:
+        pids = [c for pid in pids for c in children.get(pid, []) if c not in below]
+        below.update(pids)
+    return below
 
 
 def listening(processes: Iterable[psutil.Process]) -> set[int]:
