@@ -65,7 +65,10 @@ class Delivery:
         return sent
 
     def _put_under_way(self, table: str, rows: Rows, arrives: np.ndarray) -> None:
-        for day in np.unique(arrives):
+        if not len(rows):
+            return
+        first = int(arrives.min())
+        for day in np.flatnonzero(np.bincount(arrives - first)) + first:
             part = rows.at(arrives == day)
             self.under_way.setdefault((table, int(day)), []).append(part)
 
