@@ -33,7 +33,7 @@ def airflow_environment(settings: Settings, addresses: Endpoints | None = None) 
     database = f"{login}@{HOST}:{at.postgres_port}/{DATABASE}"
     options: dict[str, dict[str, object]] = {
         "core": {
-            "executor": "LocalExecutor",
+            "executor": "analytics.stack.executor.StackExecutor",
             "parallelism": settings.analytics_workers,
             "dags_folder": PROJECT / "dags",
             "plugins_folder": PROJECT / "dags" / "plugins",
@@ -73,6 +73,7 @@ def airflow_environment(settings: Settings, addresses: Endpoints | None = None) 
             "execution_api_timeout": 60,
             "execution_api_retries": 12,
             "execution_api_retry_wait_max": 15,
+            "min_heartbeat_interval": 1,  # as long may a task's end wait to be noticed
         },
         "dag_processor": {
             "refresh_interval": 30,
