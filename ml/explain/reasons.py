@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml.explain.shapley import network_pushes
+
 BACKGROUND = 12  # typical rows a network's answer is compared with
+SEED = 17
 TOP = 3
 
 _NOUNS = {
@@ -43,7 +46,7 @@ _NOUNS = {
 def contributions(scorer: Any, frame: pd.DataFrame) -> pd.DataFrame:
     """Each feature's push on the log-odds of churn, row by row.
 
-    Trees give exact TreeSHAP. For a network, SHAP values are estimated against
+    Trees give exact TreeSHAP. For a network, Shapley values are estimated against
     a spread of the rows themselves, with a fixed seed. Where both answer, their
     log-odds are averaged, and so are the pushes.
     """
@@ -63,15 +66,9 @@ def _network_pushes(network: Any, signal: np.ndarray) -> np.ndarray:
     if len(network.layers) == 1:  # linear: exact in closed form
         weight, _ = network.layers[0]
         return (signal - signal.mean(axis=0)) * weight[0]
-    import shap
-
     order = np.argsort(network.forward(signal), kind="stable")
     spread = signal[order[np.linspace(0, len(order) - 1, BACKGROUND).astype(int)]]
-    explainer = shap.PermutationExplainer(
-        network.forward, shap.maskers.Independent(spread, max_samples=BACKGROUND), seed=17
-    )
-    evaluations = 2 * signal.shape[1] + 1
-    return explainer(signal, max_evals=evaluations, silent=True).values
+    return network_pushes(network.layers, signal, spread, seed=SEED)
 
 
 def reasons(scorer: Any, frame: pd.DataFrame) -> list[list[str]]:

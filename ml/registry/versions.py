@@ -92,12 +92,18 @@ def version_of(registry: Registry, tenant_id: str, training_key: str) -> Version
 
 
 def load(version: Version) -> Loaded:
-    """The model of a version, from the registry this process is connected to."""
+    """The model of a version, from the registry this process is connected to.
+
+    What MLflow downloads for it is deleted once it is in memory.
+    """
     import mlflow.pyfunc
 
-    with warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory(prefix="model-") as folder,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
-        model = mlflow.pyfunc.load_model(version.uri)
+        model = mlflow.pyfunc.load_model(version.uri, dst_path=folder)
     served = model.unwrap_python_model()
     return Loaded(version, lambda rows: served.scorer.probability(rows), served.scorer)
 
