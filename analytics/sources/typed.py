@@ -21,6 +21,8 @@ INSTANT_FORMATS = (
     "%Y-%m-%dT%H:%M",
 )
 ZONED_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
+DAY_LAYOUT = "%Y-%m-%d"
+INSTANT_LAYOUTS = (*INSTANT_FORMATS, *ZONED_FORMATS, DAY_LAYOUT)
 TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
 
@@ -152,16 +154,20 @@ def _parsed(texts: pl.Series, dtype: DataType) -> pl.Series:
 
 
 def _instants(texts: pl.Series) -> pl.Series:
+    """Each text by the first layout that fits it; the one of the column's first text goes first."""
     found = pl.Series(texts.name, [None] * len(texts), dtype=INSTANT)
-    for layout in (*INSTANT_FORMATS, *ZONED_FORMATS, "%Y-%m-%d"):
+    first = texts.drop_nulls().head(1)
+    fitting = [it for it in INSTANT_LAYOUTS if _by_layout(first, it).null_count() == 0]
+    for layout in [*fitting[:1], *(it for it in INSTANT_LAYOUTS if it not in fitting[:1])]:
         open_ = found.is_null() & texts.is_not_null()
         if not open_.any():
             break
-        rest = texts.set(~open_, None)
-        if layout == "%Y-%m-%d":
-            days = rest.str.to_date(layout, strict=False)
-            parsed = days.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-        else:
-            parsed = rest.str.to_datetime(layout, strict=False, time_unit="us", time_zone="UTC")
-        found = found.zip_with(found.is_not_null(), parsed)
+        found = found.zip_with(found.is_not_null(), _by_layout(texts.set(~open_, None), layout))
     return found
+
+
+def _by_layout(texts: pl.Series, layout: str) -> pl.Series:
+    if layout == DAY_LAYOUT:
+        days = texts.str.to_date(layout, strict=False)
+        return days.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return texts.str.to_datetime(layout, strict=False, time_unit="us", time_zone="UTC")
