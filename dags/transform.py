@@ -126,6 +126,7 @@ def transform():
         settings, run_id = load_settings(), context["run_id"]
         why = evidence.collect(settings, tenant_id, run_id)
         warehouse.publish(settings, tenant_id, interval_of(context), run_id, why)
+        warehouse.publish_row_balance(settings, tenant_id)
         return tenant_id
 
     @task

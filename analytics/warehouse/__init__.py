@@ -9,6 +9,7 @@ from analytics.warehouse.publish import Published, publish
 from analytics.warehouse.publish_rows import publish_rows
 from analytics.warehouse.read import one_view, read
 from analytics.warehouse.roles import bootstrap
+from analytics.warehouse.row_balance import publish_row_balance
 
 __all__ = [
     "Loaded",
@@ -23,6 +24,7 @@ __all__ = [
     "one_view",
     "prepare",
     "publish",
+    "publish_row_balance",
     "publish_rows",
     "read",
 ]
