@@ -2,7 +2,8 @@
 
 Grain    one run an announcement of silver, one mapped task a tenant.
 Re-run   safe: the as-of days of the window are replaced, equal rows make no new version.
-On call  red `build` = Spark refused that tenant's job; the table keeps its last version.
+On call  red `build` = Spark refused that tenant's job, or the features gate what it computed;
+         the table keeps its last version.
          docs/runbooks/features.md
 """
 

@@ -23,11 +23,14 @@ SOURCE = "_source"  # of the lineage: which of the tenant's sources a row is fro
 SIX_HOURS_MS = 6 * 3600 * 1000
 
 
-def _declared(kind: str, rule: str, reason: str, severity: Severity) -> dict[str, Any]:
+def _declared(
+    kind: str, rule: str, reason: str, severity: Severity, shown: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What every rule carries; `shown` are columns that name a row at fault in its examples."""
     return {
         "severity": severity,
         "description": f"{rule}: {reason}",
-        "meta": {"kind": kind, "rule": rule},
+        "meta": {"kind": kind, "rule": rule, **({"shown": [*shown]} if shown else {})},
     }
 
 
@@ -154,14 +157,16 @@ def not_earlier_than(
     )
 
 
-def at_least(column: str, other: str, rule: str, reason: str) -> Expectation:
+def at_least(
+    column: str, other: str, rule: str, reason: str, *, shown: Sequence[str] = ()
+) -> Expectation:
     """One number is no smaller than another, where both are given."""
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
         column_A=column,
         column_B=other,
         or_equal=True,
         ignore_row_if="either_value_is_missing",
-        **_declared("row", rule, reason, "critical"),
+        **_declared("row", rule, reason, "critical", shown),
     )
 
 
@@ -222,6 +227,13 @@ def is_fresh(column: str, end: datetime, within: timedelta, reason: str) -> Expe
         min_value=end - within,
         row_condition=Column(column) <= end.isoformat(),
         **_declared("table", f"{column}_is_fresh", reason, "critical"),
+    )
+
+
+def not_one_value(column: str, rule: str, reason: str) -> Expectation:
+    """The column holds at least two different values."""
+    return gxe.ExpectColumnUniqueValueCountToBeBetween(
+        column=column, min_value=2, **_declared("table", rule, reason, "critical")
     )
 
 

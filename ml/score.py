@@ -14,6 +14,8 @@ from datetime import date
 
 import polars as pl
 
+from analytics import gates
+from analytics.interval import Interval
 from analytics.settings import Settings
 from analytics.tenants import get_tenant
 from ml import tables
@@ -51,7 +53,11 @@ class Scored:
 
 
 def score(settings: Settings, tenant_id: str, as_of: date, run_id: str) -> Scored:
-    """Write the day's churn probabilities to lake and `serve`, three reasons a listener."""
+    """Write the day's churn probabilities to lake and `serve`, three reasons a listener.
+
+    Raises GateFailed, and writes nothing, when a score breaks a rule of
+    `expectations/predictions.py`.
+    """
     get_tenant(settings, tenant_id)
     champion = versions.champion(connect(settings), tenant_id)
     if champion is None:
@@ -75,6 +81,7 @@ def score(settings: Settings, tenant_id: str, as_of: date, run_id: str) -> Score
         },
         schema=SCHEMA,
     )
+    gates.predictions(settings, tenant_id, Interval.day(as_of), run_id, RELATION, frame)
     where = {"as_of_date": as_of}
     version = tables.replace(settings, tenant_id, *TABLE, frame, where, run_id)
 

@@ -1,4 +1,4 @@
-"""Build the churn feature table for one tenant: read, transform, write.
+"""Build the churn feature table for one tenant: read, transform, judge, write.
 
 python -m spark_jobs.build TENANT FROM TO [RUN_ID]
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from analytics import gates
 from analytics.errors import AnalyticsError
 from analytics.interval import Interval
 from analytics.lake import read
@@ -20,6 +21,7 @@ from analytics.settings import Settings, load_settings
 from analytics.tenants import get_tenant
 from spark_jobs import storage
 from spark_jobs.churn_columns import GRAIN, LOOKBACK_DAYS, polars_schema
+from spark_jobs.profile import rows_by_date, values_by_date
 from spark_jobs.session import spark
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def build(settings: Settings, tenant_id: str, touched: Interval, run_id: str) ->
 
     Grain (tenant_id, listener_id, as_of_date). Re-run: safe, and without a new
     version when no row differs. Late data moves `touched` back and so recomputes
-    the dates between.
+    the dates between. Raises GateFailed, and writes nothing, when what was computed
+    breaks a rule of `expectations/features.py`.
     """
     dates = as_of_dates(touched, storage.built_dates(settings, tenant_id, TABLE))
     versions = {table: read.version(settings, "silver", table) for table in INPUTS}
@@ -63,21 +66,25 @@ def build(settings: Settings, tenant_id: str, touched: Interval, run_id: str) ->
         }
         inputs["plays"] = within_reach(inputs["plays"], dates)
         features = churn_features(**inputs, as_of_dates=dates)
-        written, rows = storage.replace(
+        frame = storage.collect(features, polars_schema())
+        gates.features(
+            settings, tenant_id, touched, run_id, TABLE, rows_by_date(frame), values_by_date(frame)
+        )
+        written = storage.replace(
             settings,
             tenant_id,
             TABLE,
             features,
+            frame,
             dates,
             keys=[column.name for column in GRAIN],
-            schema=polars_schema(),
             metadata={
                 "run_id": run_id,
                 "silver_versions": json.dumps(versions, sort_keys=True),
             },
         )
-    log.info("churn_features of %s: %d rows at %d dates", tenant_id, rows, len(dates))
-    return Built(tenant_id, written.version, rows, tuple(dates), written.changed)
+    log.info("churn_features of %s: %d rows at %d dates", tenant_id, frame.height, len(dates))
+    return Built(tenant_id, written.version, frame.height, tuple(dates), written.changed)
 
 
 def as_of_dates(touched: Interval, built: Sequence[date] = ()) -> list[date]:

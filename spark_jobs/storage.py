@@ -108,26 +108,28 @@ def built_dates(settings: Settings, tenant_id: str, table: str) -> list[date]:
     )
 
 
+def collect(rows: DataFrame, schema: dict[str, type[pl.DataType]]) -> pl.DataFrame:
+    """What Spark computed, in the table's columns and types."""
+    return pl.DataFrame(pl.from_arrow(rows.toArrow())).select(
+        pl.col(name).cast(kind) for name, kind in schema.items()
+    )
+
+
 def replace(
     settings: Settings,
     tenant_id: str,
     table: str,
     rows: DataFrame,
+    frame: pl.DataFrame,
     as_of_dates: Sequence[date],
     keys: Sequence[str],
-    schema: dict[str, type[pl.DataType]],
     metadata: dict[str, str],
-) -> tuple[Written, int]:
-    """Make `rows` all that the feature table holds of (tenant, as_of_dates); how many there are.
+) -> Written:
+    """Make `rows`, of which `frame` is the collected form, all of (tenant, as_of_dates).
 
     One atomic commit, none when the table holds just these rows already. The
     table has no change feed: Sail cannot append to one that has.
     """
-    frame = pl.DataFrame(pl.from_arrow(rows.toArrow())).select(
-        pl.col(name).cast(kind) for name, kind in schema.items()
-    )
-    if frame.select(keys).is_duplicated().any():
-        raise LakeError(f"{table}: tenant {tenant_id} has rows twice by {', '.join(keys)}")
     where = {"as_of_date": list(as_of_dates)}
 
     def by_spark(predicate: str) -> int:
@@ -136,11 +138,10 @@ def replace(
         return _version_of(settings, table, stamped)
 
     on_a_cluster = settings.analytics_spark.startswith("sc://")
-    written = replace_rows(
+    return replace_rows(
         settings, tenant_id, "features", table, frame.sort(*keys), where, metadata,
         write=by_spark if on_a_cluster else None,
     )  # fmt: skip
-    return written, frame.height
 
 
 def _write_by_spark(

@@ -16,8 +16,9 @@ import polars as pl
 
 from analytics.errors import GateFailed
 from analytics.gates import data_docs, engine
-from analytics.gates.judge import Judgement, judge
-from analytics.gates.report import GateReport, TableReport, store
+from analytics.gates.judge import judge
+from analytics.gates.publish import publish
+from analytics.gates.report import GateReport
 from analytics.interval import Interval
 from analytics.lake import bronze as lake
 from analytics.lake import quarantine, staging
@@ -92,43 +93,6 @@ def lacking(tenant: Tenant, table: str) -> dict[str, list[str]]:
             for column in handler.lacks(source) & {*TABLES[table].knowable}:
                 found.setdefault(column, []).append(source.name)
     return found
-
-
-def publish(
-    settings: Settings,
-    tenant_id: str,
-    door: str,
-    interval: Interval,
-    run_id: str,
-    judged: dict[str, Judgement],
-    more: tuple[TableReport, ...] = (),
-) -> GateReport:
-    """Write the data docs and the stored report of one gate."""
-    tables = []
-    for table, judgement in judged.items():
-        page = data_docs.page_of(tenant_id, door, run_id, table)
-        data_docs.write_page(settings, page, judgement.gx_result)
-        tables.append(
-            TableReport(
-                table=table,
-                rows=judgement.rows,
-                unreadable=judgement.unreadable,
-                bad=judgement.bad.height + judgement.unreadable,
-                allowed=judgement.allowed,
-                results=judgement.results,
-                page=page,
-            )
-        )
-    report = GateReport(tenant_id, door, interval, run_id, (*tables, *more))
-    store(settings, report)
-    data_docs.publish(settings, report)
-    for table_report in report.tables:
-        for result in table_report.warnings:
-            log.warning(
-                "%s: %s: %s does not hold for %d rows; only a warning",
-                tenant_id, table_report.table, result.rule, result.unexpected,
-            )  # fmt: skip
-    return report
 
 
 def quarantine_rows(table: str, broken: pl.DataFrame) -> pl.DataFrame:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from analytics.errors import GateFailed
 from analytics.gates import data_docs, engine, profiles
-from analytics.gates.bronze_door import publish
 from analytics.gates.dbt_failures import dbt_failures
 from analytics.gates.judge import judge
+from analytics.gates.publish import publish
 from analytics.gates.report import GateReport, RuleResult, TableReport
 from analytics.interval import Interval
 from analytics.settings import Settings

@@ -55,7 +55,7 @@ def predicate(expectation: Expectation) -> Predicate:
 
     columns = columns_of(expectation)
     given = pl.all_horizontal(pl.col(c).is_not_null() for c in columns)
-    value = _text(columns)
+    value = _text((*(expectation.meta or {}).get("shown", ()), *columns))
     if isinstance(expectation, gxe.ExpectColumnValuesToNotBeNull):
         meant = _rows_meant(expectation)
         missing = meant & pl.col(expectation.column).is_null()

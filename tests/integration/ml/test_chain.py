@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
+from dataclasses import replace
 from datetime import timedelta
 
 import mlflow
@@ -12,6 +14,7 @@ import polars as pl
 import pytest
 
 from analytics import warehouse
+from analytics.errors import GateFailed
 from analytics.settings import PROJECT, Settings
 from ml import tables
 from ml.drift import monitor
@@ -132,6 +135,26 @@ def test_scoring_again_changes_nothing(learned: Learned):
     again = score(settings, "t1", LAST_DAY, "another run")
     assert again.rows == 220
     assert tables.version(settings, *PREDICTIONS) == before
+
+
+def test_a_red_predictions_door_leaves_the_former_scores(learned: Learned, monkeypatch):
+    settings, shown = learned.settings, "select * from serve.churn_predictions"
+    at = tables.version(settings, *PREDICTIONS)
+    before = warehouse.read(settings, shown, tenant_id="t1")
+    sound = versions.load
+    silent = lambda rows: np.full(len(rows), 0.5)  # noqa: E731
+    monkeypatch.setattr(versions, "load", lambda v: replace(sound(v), predict=silent))
+    with pytest.raises(GateFailed, match="the predictions gate stopped tenant t1") as failed:
+        score(settings, "t1", LAST_DAY, "a run gone wrong")
+    assert "churn_predictions: probabilities_differ failed" in str(failed.value)
+    assert tables.version(settings, *PREDICTIONS) == at
+    assert warehouse.read(settings, shown, tenant_id="t1").equals(before)
+
+
+def test_no_model_stays_in_the_temporary_folder(learned: Learned, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    versions.load(versions.champion(connect(learned.settings), "t1"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_labels_known_only_later_are_not_read(learned: Learned):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -14,6 +15,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
+from analytics.errors import GateFailed
+from analytics.gates import data_docs
 from analytics.interval import Interval
 from analytics.lake import delta, paths, read
 from analytics.settings import Settings
@@ -80,6 +83,30 @@ def test_a_second_build_changes_nothing_and_commits_nothing(lake):
     second = build(lake, "t1", HISTORY, "run2")
     assert (second.version, second.rows, second.changed) == (first.version, first.rows, False)
     assert features(lake).equals(before)
+
+
+def test_a_red_features_door_leaves_the_former_features_and_lets_other_tenants_go_on(
+    lake, monkeypatch
+):
+    build(lake, "t1", HISTORY, "run1")
+    before, at = features(lake), versions(lake)
+    sound = storage.collect
+    damaged = lambda *given: sound(*given).with_columns(plays_28d=pl.lit(-1, pl.Int64))  # noqa: E731
+    monkeypatch.setattr(storage, "collect", damaged)
+    with pytest.raises(GateFailed) as failed:
+        build(lake, "t1", HISTORY, "run2")
+    said = str(failed.value)
+    assert said.startswith("the features gate stopped tenant t1")
+    assert "features_not_below_bounds failed for" in said
+    assert re.search(r"feature=plays_28d, as_of_date=2025-\d\d-\d\d, least=-1.0, lower=0.0", said)
+    assert str(data_docs.index(lake)) in said
+    page = data_docs.root(lake) / "t1" / "features" / "run2" / "churn_features_values.html"
+    assert "features_not_below_bounds" in page.read_text()
+    assert versions(lake) == at
+    assert features(lake).equals(before)
+
+    monkeypatch.setattr(storage, "collect", sound)
+    assert build(lake, "t2", HISTORY, "run2").rows > 0
 
 
 def test_a_tenants_build_leaves_the_other_tenants_rows_alone(lake):
