@@ -10,7 +10,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from analytics.errors import LakeError
+from analytics.lake import append
 
 ATTEMPTS = 12
 T = TypeVar("T")
@@ -76,15 +77,22 @@ def write(
         # A retry inside the library would append to the winner's table without asking
         # whether the two exclude each other.
         first.max_commit_retries = 0
-        write_deltalake(
-            target, data, mode="error", partition_by=partition_by, commit_properties=first
-        )
+        append.create(target, _frames(data), partition_by or [], first)
     elif predicate is None:
-        write_deltalake(target, data, mode="append", commit_properties=commit)
+        append.append(target, _frames(data), commit or CommitProperties())
     else:
         write_deltalake(
             target, data, mode="overwrite", predicate=predicate, commit_properties=commit
         )
+
+
+def _frames(data: pl.DataFrame | pa.RecordBatchReader) -> Iterator[pl.DataFrame]:
+    if isinstance(data, pl.DataFrame):
+        yield data
+        return
+    yield pl.DataFrame(schema=pl.Schema(data.schema))
+    for batch in data:
+        yield pl.DataFrame(batch)
 
 
 def next_number(table: DeltaTable | None, app: str) -> tuple[str, int]:
@@ -160,4 +168,4 @@ def _of_store(error: Exception) -> LakeError | None:
 
 def _make_folder(uri: str) -> None:
     if "://" not in uri:
-        Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        Path(uri).mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from threading import Thread
 import polars as pl
 import pyarrow as pa
 import pytest
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import DeltaError
 
 from analytics.lake import delta, ledger, paths, quarantine, read, snapshots
 from tests.landing import DAY_ONE, a_line, a_tenant, drop, run
@@ -51,7 +51,7 @@ def test_a_first_writer_that_lost_the_race_is_told(tmp_path):
         rival.join()
         yield from frame.to_arrow().cast(schema).to_batches()
 
-    with pytest.raises(CommitFailedError):
+    with pytest.raises(DeltaError, match="already exists"):
         delta.write(uri, pa.RecordBatchReader.from_batches(schema, batches()))
     assert pl.scan_delta(delta.open_table(uri)).collect().height == 1
 

@@ -6,7 +6,6 @@ from datetime import date
 
 import polars as pl
 import pytest
-from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from analytics.errors import LakeError
@@ -91,15 +90,15 @@ def test_a_value_with_a_quote_is_only_a_value(settings):
 @pytest.fixture
 def losing(monkeypatch):
     """The first `n` commits lose to another writer."""
-    left = {"n": 0}
+    left, write = {"n": 0}, delta.write
 
     def lose(*arguments, **named):
         if left["n"]:
             left["n"] -= 1
             raise CommitFailedError("another writer was first")
-        return write_deltalake(*arguments, **named)
+        write(*arguments, **named)
 
-    monkeypatch.setattr(delta, "write_deltalake", lose)
+    monkeypatch.setattr(delta, "write", lose)
     monkeypatch.setattr(delta.time, "sleep", lambda seconds: None)
     return left
 
