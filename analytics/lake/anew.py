@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
+from analytics.lake import delta
 from analytics.lake.lineage import ORIGIN
 from analytics.sources import reader
 from analytics.sources.typed import cast
@@ -46,21 +47,18 @@ def write(
     kept = _kept(held.to_reader(), columns, replaced)
     write_deltalake(
         table,
-        stream(chain(kept, rows), columns),
+        delta.batches(in_columns(chain(kept, rows), columns)),
         mode="overwrite",
         schema_mode="overwrite",
         commit_properties=commit,
     )
 
 
-def stream(frames: Iterable[pl.DataFrame], columns: pl.Schema) -> pa.RecordBatchReader:
-    schema = pl.DataFrame(schema=columns).to_arrow().schema
-    batches = (
-        batch
-        for frame in frames
-        for batch in frame.select(list(columns)).to_arrow().cast(schema).to_batches()
-    )
-    return pa.RecordBatchReader.from_batches(schema, batches)
+def in_columns(frames: Iterable[pl.DataFrame], columns: pl.Schema) -> Iterator[pl.DataFrame]:
+    """The frames in this order of columns, after an empty one that tells the types."""
+    yield pl.DataFrame(schema=columns)
+    for frame in frames:
+        yield frame.select(list(columns))
 
 
 def _kept(

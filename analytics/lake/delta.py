@@ -11,8 +11,9 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -24,6 +25,9 @@ from analytics.lake import append
 
 ATTEMPTS = 12
 T = TypeVar("T")
+Rows: TypeAlias = (
+    pl.DataFrame | pa.RecordBatchReader | Iterable[pl.DataFrame]
+)  # frames: one at least
 
 
 def open_table(uri: str, version: int | None = None) -> DeltaTable | None:
@@ -60,7 +64,7 @@ def properties(
 
 def write(
     target: str | DeltaTable,
-    data: pl.DataFrame | pa.RecordBatchReader,
+    data: Rows,
     *,
     predicate: str | None = None,
     partition_by: list[str] | None = None,
@@ -82,17 +86,31 @@ def write(
         append.append(target, _frames(data), commit or CommitProperties())
     else:
         write_deltalake(
-            target, data, mode="overwrite", predicate=predicate, commit_properties=commit
+            target, batches(data), mode="overwrite", predicate=predicate, commit_properties=commit
         )
 
 
-def _frames(data: pl.DataFrame | pa.RecordBatchReader) -> Iterator[pl.DataFrame]:
+def _frames(data: Rows) -> Iterator[pl.DataFrame]:
     if isinstance(data, pl.DataFrame):
         yield data
-        return
-    yield pl.DataFrame(schema=pl.Schema(data.schema))
-    for batch in data:
-        yield pl.DataFrame(batch)
+    elif isinstance(data, pa.RecordBatchReader):
+        yield pl.DataFrame(schema=pl.Schema(data.schema))
+        yield from map(pl.DataFrame, data)
+    else:
+        yield from data
+
+
+def batches(data: Rows) -> pl.DataFrame | pa.RecordBatchReader:
+    """What the library itself takes."""
+    if isinstance(data, (pl.DataFrame, pa.RecordBatchReader)):
+        return data
+    frames = iter(data)
+    first = next(frames)
+    schema = first.to_arrow().schema
+    tables = (frame.to_arrow().cast(schema) for frame in chain([first], frames))
+    return pa.RecordBatchReader.from_batches(
+        schema, (batch for table in tables for batch in table.to_batches())
+    )
 
 
 def next_number(table: DeltaTable | None, app: str) -> tuple[str, int]:

@@ -162,7 +162,7 @@ def _commit(
         names = None if len(todo) == len(group.units) else [u.name for u in todo]
         delta.write(
             table if table is not None else uri,
-            anew.stream(_rows(group, names), anew.columns_of(source)),
+            anew.in_columns(_rows(group, names), anew.columns_of(source)),
             predicate=_in("_file", replaced) if replaced else None,
             commit=delta.properties(
                 [(app(source, u), u.number) for u in todo], {"ingest_run": run_id}
