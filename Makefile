@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 # Two processes of tests: one waits for Airflow most of its time.
-SIDE_BY_SIDE := -n 2 --no-loadscope-reorder
+SIDE_BY_SIDE := -n 2 --no-loadscope-reorder --durations=20
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup run test test-long lint e2e bench claims docs up down status lock clean
+.PHONY: help setup run test test-long lint e2e bench claims damage docs up down status lock clean
 
 help: ## list the chores
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ bench: setup ## speed of each part, as ratios against the bare engine
 
 claims: setup ## measure every figure of the README again and write docs/claims.json
 	@$(BIN)/python -m bench.claims
+
+damage: setup ## do every kind of damage to a day and write docs/damage.md
+	@$(BIN)/python -m tests.damage
 
 docs: setup ## build the dbt docs site from the warehouse as it is
 	@$(BIN)/analytics docs
