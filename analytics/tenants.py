@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -78,6 +79,10 @@ class Tenant(BaseModel):
     )
     bad_row_budget: float = Field(
         0.01, ge=0, le=1, description="share of bad rows a gate splits off before it stops"
+    )
+    usual_since: date | None = Field(
+        None,
+        description="the usual is learned from days since then; set it when the service changed",
     )
     sources: tuple[Source, ...]
     by_hand: tuple[Source, ...] = Field(

@@ -114,13 +114,14 @@ def between(
     minimum: float | None = None,
     maximum: float | None = None,
     severity: Severity = "critical",
+    shown: Sequence[str] = (),
 ) -> Expectation:
     """The number lies within both bounds, ends included; null is no number."""
     return gxe.ExpectColumnValuesToBeBetween(
         column=column,
         min_value=minimum,
         max_value=maximum,
-        **_declared("row", rule, reason, severity),
+        **_declared("row", rule, reason, severity, shown),
     )
 
 

@@ -15,7 +15,8 @@ import logging
 import polars as pl
 
 from analytics.errors import GateFailed
-from analytics.gates import data_docs, engine
+from analytics.gates import data_docs, engine, learned
+from analytics.gates.daily_profile import daily_profile
 from analytics.gates.judge import judge
 from analytics.gates.publish import publish
 from analytics.gates.report import GateReport
@@ -29,6 +30,7 @@ from analytics.tenants import Source, Tenant, get_tenant
 
 log = logging.getLogger(__name__)
 DOOR = "bronze"
+LEARNED = "learned"  # what the report calls the day held against the days before
 
 
 def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) -> GateReport:
@@ -41,6 +43,7 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
     candidates = lake.candidates(settings, tenant_id, interval)
     engine.context()
     from expectations import bronze as suites
+    from expectations import learned as learned_suite
 
     judged = {
         table: judge(
@@ -51,12 +54,22 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
         )
         for table, frame in candidates.items()
     }
+    tables = list(judged)
+    good = {table: judgement.good for table, judgement in judged.items()}
+    profile = daily_profile(tenant_id, good, learned.days_of(interval))
+    if learned.is_judged(interval):
+        past = learned.history(settings, tenant, interval.days()[0])
+        found = learned.compare(profile, past)
+        if found.height:
+            judged[LEARNED] = judge(learned_suite.suite(learned.AWAY, learned.FAR), found, None)
     report = publish(settings, tenant_id, DOOR, interval, run_id, judged)
-    for table in judged:
+    for table in tables:
         staging.clear(settings, tenant_id, table, interval)
     if not report.passed:
         raise GateFailed(report.message(data_docs.index(settings)))
-    for table, judgement in judged.items():
+    learned.keep(settings, tenant_id, profile, run_id)
+    for table in tables:
+        judgement = judged[table]
         quarantine.write(
             settings,
             tenant_id,
@@ -74,7 +87,7 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
         staging.write(settings, tenant_id, table, interval, judgement.good, counts)
     log.info(
         "%s: the bronze gate let %d rows pass and set %d aside",
-        tenant_id, sum(j.good.height for j in judged.values()), report.quarantined,
+        tenant_id, sum(frame.height for frame in good.values()), report.quarantined,
     )  # fmt: skip
     return report
 

@@ -56,15 +56,21 @@ def allowed_rows(budget: float, rows: int) -> int:
 
 
 def judge(
-    suite: ExpectationSuite, frame: pl.DataFrame, budget: float = 0.0, *, unreadable: int = 0
+    suite: ExpectationSuite,
+    frame: pl.DataFrame,
+    budget: float | None = 0.0,
+    *,
+    unreadable: int = 0,
 ) -> Judgement:
     """Judge what came against a suite; `unreadable` rows count as bad ones.
+
+    A budget of None is for measures, which are no rows of the tenant's: none are counted.
 
     Raises AnalyticsError when Great Expectations cannot evaluate a rule or
     disagrees with the split about the number of bad rows: that is our bug.
     """
     rows = frame.height + unreadable
-    allowed = allowed_rows(budget, rows)
+    allowed = allowed_rows(budget or 0, rows)
     readable = [e for e in suite.expectations if _reads(e) <= set(frame.columns)]
     predicates = {split.rule_of(e): split.predicate(e) for e in readable if split.is_row_rule(e)}
     faults = frame.select(
@@ -86,7 +92,8 @@ def judge(
         mask = mask | faults[rule]
     bad = frame.filter(mask)
     broken = _broken_rules(frame, faults, [predicates[rule] for rule in critical])
-    results.append(_budget_result(bad.height + unreadable, rows, allowed, broken, unreadable))
+    if budget is not None:
+        results.append(_budget_result(bad.height + unreadable, rows, allowed, broken, unreadable))
     good = frame.filter(~mask)
     if bad.height and not any(result.stops for result in results):
         _must_pass_whole(suite, readable, good)

@@ -552,9 +552,10 @@ print(commits)
 """
 MAPPED = {**PAYMENTS, "columns": {**PAYMENTS["columns"], "currency": "user"}}
 MENDED = [EVENTS, PAYMENTS, TOUCHPOINTS]
-# Bind; the log's rejects and rows, the payments anew; of day one plays and listeners settled
-# again, payments, touchpoints, ledger, snapshot, resolved; of day two payments and these three.
-MOST = 15
+# Bind; the log's rejects and rows, the payments anew; of day one its profile, plays and listeners
+# settled again, payments, touchpoints, ledger, snapshot, resolved; of day two its profile,
+# payments and these three.
+MOST = 17
 FEW = [(10, "after")]
 
 
