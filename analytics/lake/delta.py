@@ -10,13 +10,13 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from analytics.errors import LakeError
@@ -85,6 +85,16 @@ def write(
         write_deltalake(
             target, data, mode="overwrite", predicate=predicate, commit_properties=commit
         )
+
+
+def widened(table: DeltaTable, columns: Mapping[str, Any]) -> DeltaTable:
+    """The table with all of these columns; those it lacks are null in the rows it holds."""
+    there = {field.name for field in table.schema().fields}
+    lacking = {name: dtype for name, dtype in columns.items() if name not in there}
+    if lacking:
+        fields = pl.DataFrame(schema=lacking).to_arrow().schema
+        table.alter.add_columns(list(Schema.from_arrow(fields).fields))
+    return table
 
 
 def next_number(table: DeltaTable | None, app: str) -> tuple[str, int]:
