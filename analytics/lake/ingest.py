@@ -185,12 +185,16 @@ def _commit(
         todo = [u for u in group.units if before[u.name] != u.number]  # another process may win
         if not todo:
             return
-        replaced = [u.name for u in todo if before[u.name] is not None]
-        names = None if len(todo) == len(group.units) else [u.name for u in todo]
+        names = [u.name for u in todo]
+        is_replacing = any(before[name] is not None for name in names)
         delta.write(
             table if table is not None else uri,
-            anew.stream(_rows(group, names), anew.columns_of(source)),
-            predicate=_in("_file", replaced) if replaced else None,
+            anew.stream(
+                _rows(group, names if len(todo) < len(group.units) else None),
+                anew.columns_of(source),
+            ),
+            # Of every row written it must hold, of those of new units as well.
+            predicate=_in("_file", names) if is_replacing else None,
             commit=delta.properties(
                 [(app(source, u), u.number) for u in todo], {"ingest_run": run_id}
             ),
