@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
@@ -53,6 +53,12 @@ class Source(BaseModel):
     constants: dict[str, Any] = Field(default_factory=dict, description="canonical: fixed value")
     units: dict[str, str] = Field(
         default_factory=dict, description="canonical: their unit, e.g. started_at: epoch_ms"
+    )
+    extras: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="their columns that ours lack, to carry as text into silver's `extras`"
+    )
+    compatibility: Literal["backward", "forward", "full", "none"] = Field(
+        "backward", description="which changes of their columns' types may pass"
     )
     least_rows_a_day: int | None = Field(
         None, ge=1, description="rows it owes a day, on average over a run; fewer stop the tenant"

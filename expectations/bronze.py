@@ -46,7 +46,7 @@ def suite(
 
 def _table_rules(table: Table, read_beside: list[str]) -> list[Expectation]:
     return [
-        rules.columns_match([*table.columns, *read_beside]),
+        rules.columns_match([*table.stored, *read_beside]),
         rules.has_rows(
             "The source feeds this table; an empty interval is worth a look, "
             "yet a quiet day is no fault.",

@@ -191,7 +191,7 @@ _ROWS: dict[str, dict[str, Any]] = {
 
 def a_row(table: str, tenant_id: str = "t1", **changes: Any) -> dict[str, Any]:
     """A clean row of one canonical table, with what you name changed."""
-    unknown = set(changes) - set(TABLES[table].columns)
+    unknown = set(changes) - set(TABLES[table].stored)
     assert not unknown, f"{table} has no {unknown}"
     return {"tenant_id": tenant_id, **_ROWS[table], **changes}
 
@@ -201,5 +201,5 @@ def a_play(tenant_id: str = "t1", **changes: Any) -> dict[str, Any]:
 
 
 def a_frame(table: str, *rows: dict[str, Any]) -> pl.DataFrame:
-    """The rows typed as the canonical table."""
-    return pl.DataFrame(list(rows), schema=TABLES[table].columns, orient="row")
+    """The rows typed as the canonical table, extras and all."""
+    return pl.DataFrame(list(rows), schema=TABLES[table].stored, orient="row")

@@ -11,6 +11,7 @@ Red      a table breaks a table rule (its columns, the volume and freshness its 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import polars as pl
 
@@ -19,10 +20,10 @@ from analytics.gates import data_docs, engine, learned
 from analytics.gates.daily_profile import daily_profile
 from analytics.gates.judge import judge
 from analytics.gates.publish import publish
-from analytics.gates.report import GateReport
+from analytics.gates.report import GateReport, RuleResult
 from analytics.interval import Interval
 from analytics.lake import bronze as lake
-from analytics.lake import quarantine, staging
+from analytics.lake import quarantine, schemas, staging
 from analytics.lake.tables import TABLES
 from analytics.settings import Settings
 from analytics.sources import reader
@@ -54,6 +55,12 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
         )
         for table, frame in candidates.items()
     }
+    for source in tenant.sources:
+        changes = schemas.changes(settings, tenant_id, source, interval, run_id)
+        if changes:
+            table = reader(source.format).feeds(source)[0]
+            told = (*judged[table].results, columns_changed(source, changes))
+            judged[table] = replace(judged[table], results=told)
     tables = list(judged)
     good = {table: judgement.good for table, judgement in judged.items()}
     profile = daily_profile(tenant_id, good, learned.days_of(interval))
@@ -90,6 +97,21 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
         tenant_id, sum(frame.height for frame in good.values()), report.quarantined,
     )  # fmt: skip
     return report
+
+
+def columns_changed(source: Source, changes: list[schemas.Change]) -> RuleResult:
+    """The news that a source came with other columns, as a rule of its table that only warns."""
+    return RuleResult(
+        rule=f"columns_of_{source.name}_are_as_before",
+        kind="table",
+        severity="warning",
+        passed=False,
+        unexpected=0,
+        considered=len(changes),
+        columns=tuple(change.column for change in changes),
+        reason="A new column may be worth carrying, one that is gone may be missed.",
+        observed="; ".join(change.told(source) for change in changes[: schemas.SHOWN]),
+    )
 
 
 def owing(tenant: Tenant, table: str) -> list[Source]:

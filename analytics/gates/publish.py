@@ -44,7 +44,8 @@ def publish(
     for table_report in report.tables:
         for result in table_report.warnings:
             log.warning(
-                "%s: %s: %s does not hold for %d rows; only a warning",
+                "%s: %s: %s does not hold for %d rows%s; only a warning",
                 tenant_id, table_report.table, result.rule, result.unexpected,
+                f" ({result.observed})" if result.observed else "",
             )  # fmt: skip
     return report

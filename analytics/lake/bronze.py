@@ -119,13 +119,12 @@ def _extract_source(
     if table is not None and not is_known:
         span = Interval.covering([interval, *_held(settings, tenant, source)])
     units = reader(source.format).units(settings, tenant, source, span)
-    fresh = [
-        unit
+    known = {
+        unit.name
         for unit in units.found
-        if table is None
-        or not is_known
-        or table.transaction_version(ingest.app(source, unit)) != unit.number
-    ]
+        if table is not None and table.transaction_version(ingest.app(source, unit)) == unit.number
+    }
+    fresh = [unit for unit in units.found if not (is_known and unit.name in known)]
     if table is not None and not is_known:
         log.warning(
             "%s: source %s is declared otherwise than it was read; its %d files are read anew",
@@ -139,7 +138,7 @@ def _extract_source(
         )  # fmt: skip
     rows, rejected = ingest.ingest(
         settings, tenant, source, interval, fresh, run_id,
-        as_one=table is not None and not is_known, seen=seen,
+        as_one=table is not None and not is_known, known=known, seen=seen,
     )  # fmt: skip
     return Extracted(
         units_read=len(fresh),
@@ -256,5 +255,5 @@ def _is_inside(name: str, frame: pl.DataFrame, interval: Interval) -> pl.Series:
 
 
 def _together(name: str, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    empty = pl.DataFrame(schema={**TABLES[name].columns, **LINEAGE})
+    empty = pl.DataFrame(schema={**TABLES[name].stored, **LINEAGE})
     return pl.concat([empty, *frames])

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
+import polars as pl
 import typer
 from deltalake import DeltaTable
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 
 from analytics.errors import LakeError
-from analytics.lake import cli_snapshots, content, ledger, leftovers, maintenance, read
+from analytics.lake import cli_snapshots, content, ledger, leftovers, maintenance, read, schemas
 from analytics.settings import Settings, load_settings
 from analytics.tenants import get_tenant, registry
 
@@ -82,6 +83,25 @@ def ledger_(
             f"{line['interval_to']:%Y-%m-%d}",
             *(f"{line[c]:,}" for c in ("rows_in", *ledger.BUCKETS)),
         )
+    cli_snapshots.console().print(shown)
+
+
+@app.command(name="schemas")
+def schemas_(
+    tenant: Annotated[str | None, typer.Option(help="only this tenant")] = None,
+) -> None:
+    """Show how the columns of each source changed, and with which file."""
+    settings = load_settings()
+    tenants = [get_tenant(settings, tenant)] if tenant else list(registry(settings).values())
+    _known_tables(settings)
+    shown = Table("tenant", "source", "since file", "change", box=None, pad_edge=False)
+    for each in tenants:
+        for source in (*each.sources, *each.by_hand):
+            rows = schemas.read(settings, each.id, source.name).filter(
+                pl.col("change").is_not_null()
+            )
+            for file, change in zip(rows["file"], schemas.of_rows(rows), strict=True):
+                shown.add_row(each.id, source.name, file, change.told(source))
     cli_snapshots.console().print(shown)
 
 

@@ -10,14 +10,14 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from analytics.errors import LakeError
@@ -111,6 +111,16 @@ def batches(data: Rows) -> pl.DataFrame | pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(
         schema, (batch for table in tables for batch in table.to_batches())
     )
+
+
+def widened(table: DeltaTable, columns: Mapping[str, Any]) -> DeltaTable:
+    """The table with all of these columns; those it lacks are null in the rows it holds."""
+    there = {field.name for field in table.schema().fields}
+    lacking = {name: dtype for name, dtype in columns.items() if name not in there}
+    if lacking:
+        fields = pl.DataFrame(schema=lacking).to_arrow().schema
+        table.alter.add_columns(list(Schema.from_arrow(fields).fields))
+    return table
 
 
 def next_number(table: DeltaTable | None, app: str) -> tuple[str, int]:

@@ -1,6 +1,6 @@
 """Commit units to bronze: whole, once, with bounded memory.
 
-Order of the steps of a group of units: rejects, quarantine, rows. Only the last
+Order of the steps of a group of units: schemas, rejects, quarantine, rows. Only the last
 holds the app transactions, so a kill anywhere before makes the next try read
 the units again, and the earlier writes take the same rows twice without harm.
 """
@@ -8,7 +8,8 @@ the units again, and the earlier writes take the same rows twice without harm.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain, count
@@ -18,11 +19,11 @@ import polars as pl
 
 from analytics.errors import SchemaError, SourceError
 from analytics.interval import Interval
-from analytics.lake import anew, delta, paths, quarantine
+from analytics.lake import anew, delta, paths, quarantine, schemas
 from analytics.lake.lineage import REJECTS
 from analytics.settings import Settings
 from analytics.sources import reader
-from analytics.sources.base import ReadUnit, Unit
+from analytics.sources.base import Came, ReadUnit, Unit
 from analytics.tenants import Source, Tenant
 
 ROWS_IN_MEMORY = 500_000  # beyond, the rows of a group wait on disk
@@ -46,6 +47,7 @@ class Group:
     parts: list[Path] = field(default_factory=list)
     rejects: list[pl.DataFrame] = field(default_factory=list)
     rows: int = 0
+    came: Came | None = None  # of a single unit
 
     def take(self, other: Group) -> None:
         self.units += other.units
@@ -75,11 +77,13 @@ def ingest(
     run_id: str,
     *,
     as_one: bool = False,
+    known: Collection[str] = (),
     seen: Seen = lambda done, total: None,
 ) -> tuple[int, int]:
     """Read the units and commit them, `as_one` by one commit; gives rows kept and rows rejected.
 
-    A unit that cannot be read is left out whole; the others arrive, then it is raised.
+    A unit that cannot be read, or whose columns changed as they may not, is left out whole; the
+    others arrive, then it is raised. The columns of `known` units are no news.
     """
     rows = rejected = 0
     problems: list[SourceError] = []
@@ -89,9 +93,14 @@ def ingest(
         reader(source.format).session(settings, tenant, source) as read,
     ):
         group = Group()
+        door = schemas.Door(settings, tenant, source)
         for number, unit in enumerate(units, 1):
             try:
-                group.take(_read(read, unit, Path(spool)))
+                found = _read(read, unit, Path(spool))
+                if found.came is not None and unit.name not in known:
+                    unfit = _unfit(found, tenant.bad_row_budget)
+                    door.admit(unit, schemas.read_as(source, found.came, unfit))
+                group.take(found)
             except SourceError as error:
                 problems.append(error)
             seen(number, len(units))
@@ -99,11 +108,11 @@ def ingest(
                 group.spill(Path(spool))
             elif group.is_full():
                 rows, rejected = rows + group.rows, rejected + _bad_rows(group)
-                _commit(settings, tenant, source, interval, group, run_id)
+                _commit(settings, tenant, source, interval, group, door, run_id)
                 group = Group()
         if group.units:
             rows, rejected = rows + group.rows, rejected + _bad_rows(group)
-            _commit(settings, tenant, source, interval, group, run_id)
+            _commit(settings, tenant, source, interval, group, door, run_id)
     raise_all(problems)
     return rows, rejected
 
@@ -122,11 +131,27 @@ def _read(read: ReadUnit, unit: Unit, spool: Path) -> Group:
     group = Group(units=[unit])
     for batch in read(unit):
         group.rows += batch.rows.height
+        group.came = schemas.together(group.came, batch.came)
         group.frames.append(batch.rows)
         if batch.rejects.height:
             group.rejects.append(batch.rejects)
         group.spill(spool)
     return group
+
+
+def _unfit(group: Group, budget: float) -> set[str]:
+    """Columns in which nothing fits its type, unless a gate would let so many bad rows go."""
+    allowed = budget * (group.rows + _bad_rows(group))
+    lost: Counter[str] = Counter()
+    for frame in group.rejects:
+        lost.update(frame.filter(pl.col("rule").str.starts_with("type:"))["column"])
+    unfit = {column for column, count in lost.items() if count > allowed}
+    for rows in chain(map(pl.scan_parquet, group.parts), (f.lazy() for f in group.frames)):
+        if not unfit:
+            break
+        given = rows.select(pl.col(unfit).is_not_null().any()).collect()
+        unfit = {column for column in unfit if not given[column].item()}
+    return unfit
 
 
 def _bad_rows(group: Group) -> int:
@@ -139,8 +164,10 @@ def _commit(
     source: Source,
     interval: Interval,
     group: Group,
+    door: schemas.Door,
     run_id: str,
 ) -> None:
+    door.record(run_id)
     _set_rejects_aside(settings, tenant, source, interval, group, run_id)
     uri = paths.bronze(settings, tenant.id, source.name)
 
@@ -158,12 +185,16 @@ def _commit(
         todo = [u for u in group.units if before[u.name] != u.number]  # another process may win
         if not todo:
             return
-        replaced = [u.name for u in todo if before[u.name] is not None]
-        names = None if len(todo) == len(group.units) else [u.name for u in todo]
+        names = [u.name for u in todo]
+        is_replacing = any(before[name] is not None for name in names)
         delta.write(
             table if table is not None else uri,
-            anew.in_columns(_rows(group, names), anew.columns_of(source)),
-            predicate=_in("_file", replaced) if replaced else None,
+            anew.in_columns(
+                _rows(group, names if len(todo) < len(group.units) else None),
+                anew.columns_of(source),
+            ),
+            # Of every row written it must hold, of those of new units as well.
+            predicate=_in("_file", names) if is_replacing else None,
             commit=delta.properties(
                 [(app(source, u), u.number) for u in todo], {"ingest_run": run_id}
             ),

@@ -29,7 +29,7 @@ from analytics.settings import Settings
 KEEP_DAYS = 30  # as long as Delta keeps its log
 LEAST_DAYS = 7  # younger files may belong to a reader or writer at work
 SHARED = ("silver/", "ledger", "quarantine", "snapshots")
-OWN = ("bronze", "bronze_rejects")
+OWN = ("bronze", "bronze_rejects", "bronze_schemas")
 WHOLE_FILE = 100 * 1024 * 1024  # files are merged up to this size
 # A day of plays is read twice as fast as from groups of a million rows, for a fifth more bytes.
 FILE = WriterProperties(max_row_group_size=122_880, compression="ZSTD", compression_level=3)

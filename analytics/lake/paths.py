@@ -24,6 +24,10 @@ def bronze_rejects(settings: Settings, tenant_id: str, source: str) -> str:
     return f"{settings.lake_root}/bronze_rejects/{tenant_id}/{source}"
 
 
+def bronze_schemas(settings: Settings, tenant_id: str, source: str) -> str:
+    return f"{settings.lake_root}/bronze_schemas/{tenant_id}/{source}"
+
+
 def quarantine(settings: Settings) -> str:
     return f"{settings.lake_root}/quarantine"
 

@@ -18,17 +18,23 @@ def scan(
 ) -> pl.LazyFrame:
     """The rows of one table, lazily; empty (with the canonical columns) before its first write.
 
-    Silver shows its canonical columns and `ingest_run`; arrival days stay inside the lake.
+    Silver shows its canonical columns, `extras` and `ingest_run`; arrival days stay inside the
+    lake. What an earlier release did not store yet is null.
     """
     found = delta.open_table(paths.table(settings, layer, table), version)
     canonical = TABLES.get(table) if layer == "silver" else None
     if found is None:
-        columns = dict(canonical.columns) if canonical else {"tenant_id": pl.String}
+        columns = dict(canonical.stored) if canonical else {"tenant_id": pl.String}
         return pl.LazyFrame(schema={**columns, "ingest_run": pl.String})
     rows = pl.scan_delta(found)
     if tenant_id is not None:
         rows = rows.filter(pl.col("tenant_id") == tenant_id)
-    return rows.select([*canonical.columns, "ingest_run"]) if canonical else rows
+    if canonical is None:
+        return rows
+    there = rows.collect_schema()
+    lacking = {c: t for c, t in canonical.stored.items() if c not in there}
+    rows = rows.with_columns(pl.lit(None, t).alias(c) for c, t in lacking.items())
+    return rows.select([*canonical.stored, "ingest_run"])
 
 
 def version(settings: Settings, layer: str, table: str) -> int | None:

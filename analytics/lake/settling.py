@@ -8,6 +8,7 @@ one ranged run end with the same rows and the same sums.
 
 In a state table a null says nothing (what is known stays), and a row that only
 repeats what is known under a later time is a duplicate: the time is that of the change.
+So it is with each of its extras.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from analytics.lake import extras
 from analytics.lake.hashing import row_hash
-from analytics.lake.tables import Table
+from analytics.lake.tables import EXTRAS, Table
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Settled:
 
 
 def settle(table: Table, incoming: pl.DataFrame, known: pl.DataFrame) -> Settled:
-    """`incoming` has the canonical columns + lineage, `known` the silver rows of the same keys."""
+    """`incoming` has the stored columns + lineage, `known` the silver rows of the same keys."""
     key = table.key
     contested = (
         incoming.group_by(key).len().filter(pl.col("len") > 1).select(key).extend(known.select(key))
@@ -95,7 +97,7 @@ def _judge(table: Table, rest: pl.DataFrame, known: pl.DataFrame) -> pl.DataFram
 
 def _completed(table: Table, rest: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """The rows with their nulls filled from the state before them, known or incoming."""
-    facts = [c for c in table.columns if c not in ("tenant_id", table.key, table.time)]
+    facts = [c for c in table.stored if c not in ("tenant_id", table.key, table.time)]
     filled = sum((pl.col(c).is_not_null().cast(pl.Int32) for c in facts), pl.lit(0))
     columns = rest.columns
     both = pl.concat(
@@ -109,7 +111,10 @@ def _completed(table: Table, rest: pl.DataFrame, known: pl.DataFrame) -> pl.Data
         table.key, table.time, pl.col("_is_known").not_(), "_filled", "_file", "_row",
         nulls_last=False,
     )  # fmt: skip
-    both = both.with_columns(pl.col(c).forward_fill().over(table.key) for c in facts)
+    both = both.with_columns(
+        *(pl.col(c).forward_fill().over(table.key) for c in facts if c != EXTRAS),
+        extras.completed(both, table.key),
+    )
     return both.filter(~pl.col("_is_known")).select(columns)
 
 
@@ -119,15 +124,17 @@ def _order(table: Table) -> list[str]:
 
 
 def _with_order(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    content = [c for c in table.columns if c != "tenant_id"]
+    content = [c for c in table.stored if c != "tenant_id"]
+    more = pl.lit(0)
     if not table.is_event:
         content.remove(table.time)
+        more = pl.lit(extras.counted(rows[EXTRAS]))
     return rows.with_columns(
         row_hash(rows, content).alias("_content"),
         # Undated rows count as arrived before all dated ones.
         pl.col("_arrived_on").dt.epoch("d").fill_null(-(10**6)).alias("_arrival"),
         pl.col(table.time).dt.epoch("us").fill_null(-(2**62)).alias("_instant"),
-        pl.sum_horizontal(pl.col(c).is_not_null().cast(pl.Int32) for c in content).alias(
+        pl.sum_horizontal(more, *(pl.col(c).is_not_null().cast(pl.Int32) for c in content)).alias(
             "_completeness"
         ),
     )

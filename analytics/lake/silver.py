@@ -84,7 +84,7 @@ def _land_table(
     uri = paths.table(settings, "silver", table.name)
 
     def attempt() -> dict[str, int]:
-        target = delta.open_table(uri)
+        target = opened(settings, table)
         known = _known(target, tenant_id, table, good)
         settled = settle(table, good, known)
         line = ledger.entry(
@@ -109,11 +109,22 @@ def _land_table(
     return delta.retrying(attempt)
 
 
+def opened(settings: Settings, table: Table) -> DeltaTable | None:
+    """The table in silver; one that an earlier release wrote first grows what it lacks."""
+    uri = paths.table(settings, "silver", table.name)
+
+    def attempt() -> DeltaTable | None:
+        target = delta.open_table(uri)
+        return target and delta.widened(target, table.stored)
+
+    return delta.retrying(attempt)
+
+
 def _known(
     target: DeltaTable | None, tenant_id: str, table: Table, good: pl.DataFrame
 ) -> pl.DataFrame:
     """The silver rows whose keys come again. Looks at the keys alone until one does."""
-    columns = {**table.columns, "_arrived_on": pl.Date()}
+    columns = {**table.stored, "_arrived_on": pl.Date()}
     if target is None or good.is_empty():
         return pl.DataFrame(schema=columns)
     mine = pl.scan_delta(target).filter(pl.col("tenant_id") == tenant_id)
@@ -133,7 +144,7 @@ def _commit(
     run_id: str,
     line: dict[str, Any],
 ) -> None:
-    rows = settled.rows.select([*table.columns, "_arrived_on"]).with_columns(
+    rows = settled.rows.select([*table.stored, "_arrived_on"]).with_columns(
         pl.lit(run_id).alias("ingest_run")
     )
     rows = rows.sort(table.time, table.key)

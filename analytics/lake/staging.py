@@ -49,7 +49,7 @@ def write(
             f"{good.height} good + {counts.quarantined} quarantined + {counts.out_of_interval} out "
             "of the interval. The gate lost or doubled rows; report this."
         )
-    columns = {**TABLES[table].columns, **LINEAGE}
+    columns = {**TABLES[table].stored, **LINEAGE}
     rows = good.select(
         [
             pl.col(c).cast(t) if c in good.columns else pl.lit(None, t).alias(c)
@@ -86,5 +86,5 @@ def clear(settings: Settings, tenant_id: str, table: str, interval: Interval) ->
     if "://" not in uri:
         Path(uri).unlink(missing_ok=True)
     elif read(settings, tenant_id, table, interval) is not None:
-        empty = pl.DataFrame(schema={**TABLES[table].columns, **LINEAGE})
+        empty = pl.DataFrame(schema={**TABLES[table].stored, **LINEAGE})
         write(settings, tenant_id, table, interval, empty)

@@ -16,6 +16,10 @@ INSTANT = pl.Datetime("us", "UTC")
 # No streaming service is older: an instant before is an empty clock or epoch zero.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
+# One more column of every stored table: what a source declares under `extras`, as a JSON object
+# of texts; null where none of it was given.
+EXTRAS = "extras"
+
 # Columns that say which run wrote a row. Content hashes leave out just these.
 RUN_STAMPS = frozenset({"ingest_run", "loaded_at", "published_at", "scored_at", "run_id"})
 
@@ -31,6 +35,11 @@ class Table:
     required: tuple[str, ...]  # may never be null
     knowable: tuple[str, ...]  # may be null only where the source lacks it (SourceReader.lacks)
     is_event: bool = True  # events are facts in time; the others are the latest state by key
+
+    @property
+    def stored(self) -> dict[str, pl.DataType | type[pl.DataType]]:
+        """The columns that lake and warehouse keep: those a source can map to, and its extras."""
+        return {**self.columns, EXTRAS: pl.String}
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -21,7 +21,7 @@ import polars as pl
 
 from analytics import by_hand
 from analytics.interval import Interval
-from analytics.lake import bronze, delta, ledger, paths, staging
+from analytics.lake import bronze, delta, ledger, paths, silver, staging
 from analytics.lake.settling import settle
 from analytics.lake.staging import Counts
 from analytics.lake.tables import TABLES, Table
@@ -77,12 +77,12 @@ def _landing(
 
 
 def _columns(table: Table) -> dict[str, pl.DataType | type[pl.DataType]]:
-    return {**table.columns, "_arrived_on": pl.Date}
+    return {**table.stored, "_arrived_on": pl.Date}
 
 
 def _held(settings: Settings, tenant_id: str, table: Table, keys: pl.DataFrame) -> pl.DataFrame:
     """The silver rows of these keys."""
-    target = delta.open_table(paths.table(settings, "silver", table.name))
+    target = silver.opened(settings, table)
     if target is None:
         return pl.DataFrame(schema=_columns(table))
     mine = pl.scan_delta(target).filter(pl.col("tenant_id") == tenant_id)

@@ -50,11 +50,20 @@ class Units:
 
 
 @dataclass(frozen=True)
+class Came:
+    """The columns that came, declared or not, with their types by `physical`'s words."""
+
+    types: Mapping[str, str]
+    is_whole: bool = True  # False: a column that is not named may still be there, as in JSON
+
+
+@dataclass(frozen=True)
 class Batch:
     """Some rows of a unit: typed as they came (`tenant_id` first, ORIGIN last), and rejects."""
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
+    came: Came | None = None  # None where the format itself says what its columns are
 
 
 @dataclass(frozen=True)

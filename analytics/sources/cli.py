@@ -21,6 +21,8 @@ def sources() -> None:
         first = (about or (module.__doc__ if module else "") or "").strip().splitlines()[0]
         typer.echo(f"{name}\n  {first}\n  {handler.example}\n")
     typer.echo(
-        "An entry may also say what the source owes: least_rows_a_day: 1000, fresh_within_days: 1. "
+        "An entry may also say what the source owes: least_rows_a_day: 1000, fresh_within_days: 1; "
+        "with `columns`, what else to carry and which types may change: extras: [mood], "
+        "compatibility: full. "
         "Every field: docs/sources.md"
     )

@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from analytics.errors import SchemaError, SettingsError
+from analytics.lake.extras import packed
 from analytics.lake.lineage import ORIGIN
-from analytics.lake.tables import TABLES, Table
+from analytics.lake.tables import EXTRAS, TABLES, Table
 from analytics.sources.base import Unit
 from analytics.sources.shape import canonical, epoch, identified
 from analytics.tenants import Source, Tenant
@@ -68,6 +69,10 @@ def faults(source: Source) -> Iterator[tuple[str, str]]:
         yield "columns", f"{table.name} needs `columns` for {', '.join(missing)}"
     for theirs in sorted({"tenant_id", *ORIGIN}.intersection(source.columns.values())):
         yield "columns", f"bronze has a column {theirs} of its own; give theirs another name first"
+    for theirs in sorted({"tenant_id", *ORIGIN}.intersection(source.extras)):
+        yield "extras", f"bronze has a column {theirs} of its own; give theirs another name first"
+    for theirs in sorted(set(source.extras) & set(source.columns.values())):
+        yield "extras", f"{theirs} has a place in `columns` already"
     for column in sorted(set(source.columns) & set(source.constants)):
         yield "constants", f"{column} has a place in `columns` already"
     for column, value in source.constants.items():
@@ -98,19 +103,24 @@ def lacks(source: Source) -> frozenset[str]:
 
 
 def types(source: Source) -> dict[str, DataType]:
-    """Their column → the type it has in bronze: ours, or that of its declared unit."""
+    """Their column → the type it has in bronze: ours, that of its declared unit, text if extra."""
     table = TABLES[source.table or ""]
     wanted: dict[str, DataType] = {}
     for ours, theirs in source.columns.items():
         unit = source.units.get(ours, "iso")
         dtype = {**MEASURES, **CLOCKS}[unit][0] if unit != "iso" else table.columns[ours]
         wanted.setdefault(theirs, dtype)
-    return wanted
+    return wanted | dict.fromkeys(source.extras, pl.String)
 
 
 def require_columns(tenant: Tenant, source: Source, unit: Unit | str, there: list[str]) -> None:
-    """Raise SchemaError when a declared column that the table may not lack did not come."""
+    """Raise SchemaError when a declared column that the table may not lack did not come.
+
+    With compatibility `none` the gate tells, unless nothing at all can be read.
+    """
     table = table_of(tenant, source)
+    if source.compatibility == "none" and set(types(source)) & set(there):
+        return
     never_null = (*table.required, *table.knowable)
     needed = {ours: source.columns[ours] for ours in never_null if ours in source.columns}
     missing = [f"{theirs} (our {ours})" for ours, theirs in needed.items() if theirs not in there]
@@ -124,7 +134,7 @@ def require_columns(tenant: Tenant, source: Source, unit: Unit | str, there: lis
 
 
 def conform(tenant: Tenant, source: Source, bronze: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """The declared table. Without a declared key, the key is the hash of every declared column."""
+    """The declared table. Without a declared key, the key is the hash of all that is mapped."""
     table = table_of(tenant, source)
     given = {ours: _ours(source, table, ours, theirs) for ours, theirs in source.columns.items()}
     for ours, value in source.constants.items():
@@ -133,6 +143,8 @@ def conform(tenant: Tenant, source: Source, bronze: pl.DataFrame) -> dict[str, p
         parts = [pl.col(theirs) for theirs in source.columns.values()]
         bronze = identified(bronze, "_id", parts)
         given[table.key] = pl.col("_id")
+    if source.extras:
+        given[EXTRAS] = packed(source.extras)
     return {table.name: canonical(table.name, tenant, source, bronze, given)}
 
 

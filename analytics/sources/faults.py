@@ -19,7 +19,7 @@ from analytics.tenants import Source, Tenant, read_tenants
 OF_FILES = ("path",)
 OF_DATABASES = ("dsn_secret", "relation", "cursor")
 OF_SERVICES = ("users", "url", "key_secret")
-OF_MAPPINGS = ("table", "columns", "constants", "units")
+OF_MAPPINGS = ("table", "columns", "constants", "units", "extras")
 PLACEHOLDERS = {"{landing}", "{date}"}
 
 
@@ -56,6 +56,8 @@ def faults(source: Source) -> Iterator[tuple[str, str]]:
     for field in (*OF_FILES, *OF_DATABASES, *OF_SERVICES, *OF_MAPPINGS):
         if field not in read and getattr(source, field):
             yield field, f"format {source.format} does not read it; take it out"
+    if not is_mapped and source.compatibility != "backward":
+        yield "compatibility", f"format {source.format} has columns of its own; take it out"
     for unknown in sorted(set(re.findall(r"\{[^{}]*\}", source.path or "")) - PLACEHOLDERS):
         yield "path", f"{unknown} stands for nothing; known: {', '.join(sorted(PLACEHOLDERS))}"
     for name, count in Counter(user.strip().casefold() for user in source.users).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from typing import IO
 
@@ -63,6 +64,19 @@ def parsed(
     )  # fmt: skip
     rows = pl.concat([empty, *frames])
     return rows if rows["_row"].is_sorted() else rows.sort("_row"), bad.sort("row")
+
+
+def keys(lines: list[bytes]) -> set[str]:
+    """The names that these lines use; a broken line has none, and what is no text is mended."""
+    found: set[str] = set()
+    for line in lines:
+        try:
+            thing = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(thing, dict):
+            found.update(name.encode(errors="replace").decode() for name in thing)
+    return found
 
 
 def _halve(

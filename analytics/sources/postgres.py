@@ -22,8 +22,8 @@ from psycopg import sql
 from analytics.errors import SourceError
 from analytics.interval import Interval
 from analytics.settings import Settings
-from analytics.sources import declared, files
-from analytics.sources.base import Batch, Look, ReadUnit, Recognised, Unit, Units
+from analytics.sources import declared, files, physical
+from analytics.sources.base import Batch, Came, Look, ReadUnit, Recognised, Unit, Units
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
 
@@ -56,13 +56,12 @@ class PostgresTable:
     ) -> Units:
         declared.table_of(tenant, source)
         days = interval.days()
-        query = sql.SQL(
-            "select ({cursor} at time zone 'UTC')::date, count(*), "
-            "sum(('x' || substr(md5(row({columns})::text), 1, 15))::bit(60)::bigint)::text "
-            "from {relation} where {cursor} >= %s and {cursor} < %s group by 1"
-        ).format(**_names(source))
         with connected(settings, tenant, source) as connection:
-            _require(connection, tenant, source)
+            query = sql.SQL(
+                "select ({cursor} at time zone 'UTC')::date, count(*), "
+                "sum(('x' || substr(md5(row({columns})::text), 1, 15))::bit(60)::bigint)::text "
+                "from {relation} where {cursor} >= %s and {cursor} < %s group by 1"
+            ).format(**_names(source), columns=_columns(source, _came(connection, tenant, source)))
             span = (_midnight(days[0]), _midnight(days[-1] + timedelta(days=1)))
             seen = {day: (count, total) for day, count, total in connection.execute(query, span)}
         return Units(tuple(_unit(source, day, *seen.get(day, (0, "0"))) for day in days))
@@ -84,7 +83,8 @@ class PostgresTable:
                     _explained(tenant, source, path, path.read_text().strip()),
                     connection.transaction(),
                 ):
-                    yield from _rows(connection, tenant, source, unit)
+                    came = _came(connection, tenant, source)
+                    yield from _rows(connection, tenant, source, unit, came)
 
             yield read
 
@@ -105,18 +105,19 @@ class PostgresTable:
 
 
 def _rows(
-    connection: psycopg.Connection, tenant: Tenant, source: Source, unit: Unit
+    connection: psycopg.Connection, tenant: Tenant, source: Source, unit: Unit, came: Came
 ) -> Iterator[Batch]:
     """One day of the cursor, in its order."""
     assert unit.arrived_on is not None
     table = declared.table_of(tenant, source)
-    key = source.columns.get(table.key)
-    order = [sql.Identifier(c) for c in (source.cursor or "", *([key] if key else []))]
+    key = source.columns.get(table.key, "")
+    order = [sql.Identifier(c) for c in (source.cursor or "", key) if c in came.types]
     query = sql.SQL(
         "copy (select {columns} from {relation} where {cursor} >= {start} and {cursor} < {end} "
         "order by {order}) to stdout (format csv, header)"
     ).format(
         **_names(source),
+        columns=_columns(source, came),
         start=_midnight(unit.arrived_on),
         end=_midnight(unit.arrived_on + timedelta(days=1)),
         order=sql.SQL(", ").join(order),
@@ -124,7 +125,9 @@ def _rows(
     types, first_row = declared.types(source), 0
     for text in _copied(connection, query):
         frame = pl.read_csv(io.BytesIO(text), infer_schema=False)
-        yield typed_batch(tenant, source, table.name, unit, frame, types, first_row=first_row)
+        yield typed_batch(
+            tenant, source, table.name, unit, frame, types, first_row=first_row, came=came
+        )
         first_row += frame.height
 
 
@@ -178,20 +181,29 @@ def _without_password(message: str, dsn: str) -> str:
     return message.replace(password, "***") if password else message
 
 
-def _require(connection: psycopg.Connection, tenant: Tenant, source: Source) -> None:
-    """A required column that is gone is named before a query fails on it."""
+def _came(connection: psycopg.Connection, tenant: Tenant, source: Source) -> Came:
+    """What the relation has; a required column that is gone is named before a query fails on it."""
     names = _names(source)
     probe = connection.execute(sql.SQL("select * from {relation} limit 0").format(**names))
-    there = [column.name for column in probe.description or ()]
-    declared.require_columns(tenant, source, source.relation or "", there)
+    known, types = connection.adapters.types, {}
+    for column in probe.description or ():
+        info = known.get(column.type_code)
+        types[column.name] = physical.of_postgres(info.name if info else "")
+    declared.require_columns(tenant, source, source.relation or "", list(types))
+    return Came(types)
 
 
 def _names(source: Source) -> dict[str, sql.Composable]:
     return {
         "relation": sql.Identifier(*(source.relation or "").split(".")),
         "cursor": sql.Identifier(source.cursor or ""),
-        "columns": sql.SQL(", ").join(map(sql.Identifier, declared.types(source))),
     }
+
+
+def _columns(source: Source, came: Came) -> sql.Composable:
+    """The declared columns that are there."""
+    there = [name for name in declared.types(source) if name in came.types]
+    return sql.SQL(", ").join(map(sql.Identifier, there))
 
 
 def _unit(source: Source, day: date, count: int, total: str) -> Unit:

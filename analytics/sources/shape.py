@@ -33,8 +33,8 @@ def canonical(
     bronze: pl.DataFrame,
     columns: dict[str, pl.Expr],
 ) -> pl.DataFrame:
-    """The table's columns (null where not given) + LINEAGE, one row per bronze row."""
-    types = TABLES[table].columns
+    """The columns the table stores (null where not given) + LINEAGE, one row per bronze row."""
+    types = TABLES[table].stored
     unknown = set(columns) - set(types)
     assert not unknown, f"{table} has no {unknown}"
     given = {**columns, "tenant_id": pl.lit(tenant.id), "_source": pl.lit(source.name)}

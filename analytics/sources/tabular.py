@@ -1,6 +1,6 @@
 """Parquet, CSV and JSON-lines files with a declared mapping.
 
-Feeds    the one table that `table` names. Columns nobody declared are not read.
+Feeds    the one table that `table` names. Of columns nobody declared only the names are read.
 Identity the table's key when it is declared, else all declared columns.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO
 
 import polars as pl
@@ -19,16 +20,17 @@ import pyarrow.parquet
 from analytics.interval import Interval
 from analytics.lake.tables import TABLES
 from analytics.settings import Settings
-from analytics.sources import declared, files, stores
-from analytics.sources.base import Batch, Look, Recognised, Unit, Units, rejects
+from analytics.sources import declared, files, physical, stores
+from analytics.sources.base import Batch, Came, Look, Recognised, Unit, Units, rejects
 from analytics.sources.files import DAY
-from analytics.sources.json_lines import RAW_WIDTH, parsed, pieces
+from analytics.sources.json_lines import RAW_WIDTH, keys, parsed, pieces
 from analytics.sources.typed import typed_batch
 from analytics.tenants import Source, Tenant
 
 ROWS_A_BATCH = 200_000
 BYTES_A_BATCH = 32 << 20
 LONGEST_HEADER = 1 << 20
+LINES_ASKED = 1000  # of each piece, for keys that nobody declared
 
 
 class Declared(files.FileReader):
@@ -108,14 +110,14 @@ class Parquet(Declared):
         try:
             for stored in files.seekable(tenant, source, unit):
                 with pyarrow.parquet.ParquetFile(stored) as file:
-                    names = file.schema_arrow.names
-                    declared.require_columns(tenant, source, unit, names)
-                    wanted = [name for name in types if name in names]
+                    came = Came({f.name: physical.of_arrow(f.type) for f in file.schema_arrow})
+                    declared.require_columns(tenant, source, unit, list(came.types))
+                    wanted = [name for name in types if name in came.types]
                     for part in file.iter_batches(batch_size=ROWS_A_BATCH, columns=wanted):
                         frame = pl.DataFrame(pl.from_arrow(part))
                         yield typed_batch(
                             tenant, source, source.table or "", unit, frame, types,
-                            first_row=first_row,
+                            first_row=first_row, came=came,
                         )  # fmt: skip
                         first_row += frame.height
         except (pa.ArrowInvalid, OSError) as error:
@@ -146,8 +148,10 @@ class Csv(Declared):
                 reader = _open_csv(file, names, broken)
                 if reader is None:
                     continue
+                came = Came(dict.fromkeys(names, physical.TEXT))
                 for part in reader:
-                    yield self._batch(tenant, source, unit, part, broken, first_row)
+                    batch = self._batch(tenant, source, unit, part, broken, first_row)
+                    yield replace(batch, came=came)
                     first_row += part.num_rows
                 if broken:
                     empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
@@ -206,12 +210,17 @@ class Jsonl(Declared):
             for number, lines in pieces(file, first):
                 first = number + len(lines)
                 frame, broken = parsed(number, lines, types)
+                there = [c for c in types if frame[c].null_count() < frame.height]
                 if frame.height:
-                    there = [c for c in types if frame[c].null_count() < frame.height]
                     declared.require_columns(tenant, source, unit, there)
+                names = {*there, *keys(lines[:LINES_ASKED])}
                 batch = typed_batch(tenant, source, table, unit, frame, types)
                 bad = rejects(tenant, source, table, unit, broken)
-                yield Batch(batch.rows, pl.concat([batch.rejects, bad]))
+                yield Batch(
+                    batch.rows,
+                    pl.concat([batch.rejects, bad]),
+                    Came(dict.fromkeys(sorted(names), physical.TEXT), is_whole=False),
+                )
 
 
 def _open_csv(

@@ -6,7 +6,7 @@ import polars as pl
 
 from analytics.lake.lineage import ORIGIN, REJECTS
 from analytics.lake.tables import INSTANT
-from analytics.sources.base import Batch, Unit, no_rejects, rejects
+from analytics.sources.base import Batch, Came, Unit, no_rejects, rejects
 from analytics.tenants import Source, Tenant
 
 DataType = pl.DataType | type[pl.DataType]
@@ -63,6 +63,7 @@ def typed_batch(
     types: dict[str, DataType],
     *,
     first_row: int = 0,
+    came: Came | None = None,
 ) -> Batch:
     """A batch whose columns have the given types.
 
@@ -92,12 +93,12 @@ def typed_batch(
     )
     rows = rows.select("tenant_id", *types, *ORIGIN)
     if not misfits:
-        return Batch(rows, no_rejects())
+        return Batch(rows, no_rejects(), came)
     found = pl.concat(_misfit(frame, name, lost) for name, lost in misfits.items())
     bad = pl.Series([False] * frame.height)
     for lost in misfits.values():
         bad |= lost
-    return Batch(rows.filter(~bad), rejects(tenant, source, table, unit, found))
+    return Batch(rows.filter(~bad), rejects(tenant, source, table, unit, found), came)
 
 
 def _misfit(frame: pl.DataFrame, column: str, lost: pl.Series) -> pl.DataFrame:

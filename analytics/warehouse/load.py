@@ -116,7 +116,7 @@ def _silver(
         at = pl.col(table.time)
         rows = rows.filter((at >= touched.start) & (at < touched.end))
     there = set(rows.collect_schema().names())
-    return rows.select(*table.columns, *({RUN_STAMP} & there))
+    return rows.select(*table.stored, *({RUN_STAMP} & there))
 
 
 def _features(

@@ -120,7 +120,7 @@ def _create_guard(connection: psycopg.Connection) -> None:
 
 def _fingerprint(tenants: Mapping[str, Tenant]) -> str:
     tables = [
-        (t.name, t.key, t.time, t.required, sorted(map(str, t.columns.items())))
+        (t.name, t.key, t.time, t.required, sorted(map(str, t.stored.items())))
         for t in TABLES.values()
     ]
     return hashlib.sha256(

@@ -90,7 +90,7 @@ def ensure_table(
 def ensure_raw(connection: psycopg.Connection) -> None:
     """Every canonical table in `raw`, keyed by tenant, cut by time where rows are events."""
     for table in TABLES.values():
-        columns = {name: sql_type(name, dtype) for name, dtype in table.columns.items()}
+        columns = {name: sql_type(name, dtype) for name, dtype in table.stored.items()}
         columns[RUN_STAMP] = "text"
         if table.is_event and not columns_of(connection, "raw", table.name):
             create_event_table(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import polars as pl
 import psycopg
 import pytest
 
 from analytics.errors import SchemaError, SourceError
-from analytics.lake import bronze, quarantine, read
+from analytics.lake import bronze, quarantine, read, schemas
 from tests.landing import BOTH_DAYS, DAY_ONE, a_line, a_tenant, drop, events_of, run, stage
 
 pytestmark = pytest.mark.integration
@@ -41,7 +42,11 @@ def database(postgres):
 
 @pytest.fixture
 def settings(make_settings, postgres, database):
-    made = make_settings([a_tenant("t1", TICKETS), a_tenant("t2", TICKETS)])
+    return with_dsn(make_settings, postgres, TICKETS, TICKETS)
+
+
+def with_dsn(make_settings, postgres, *sources):
+    made = make_settings([a_tenant(f"t{n}", source) for n, source in enumerate(sources, 1)])
     made.secrets.mkdir(parents=True)
     (made.secrets / "ops_dsn").write_text(postgres.dsn(DATABASE))
     return made
@@ -108,3 +113,42 @@ def test_a_missing_relation_and_a_missing_column_are_named(settings, database):
     database.execute("drop table app.tickets")
     with pytest.raises(SourceError, match=r'"app.tickets" does not exist.*Correct `relation`'):
         bronze.extract(settings, "t1", DAY_ONE, "run")
+
+
+def test_a_new_column_is_carried_where_it_is_declared(make_settings, postgres, database):
+    settings = with_dsn(make_settings, postgres, TICKETS | {"extras": ["mood"]}, TICKETS)
+    for tenant_id in ("t1", "t2"):
+        run(settings, tenant_id, BOTH_DAYS, "one")
+    database.execute("alter table app.tickets add mood text")
+    database.execute("update app.tickets set mood = 'calm' where id = 3")
+    for tenant_id in ("t1", "t2"):
+        run(settings, tenant_id, BOTH_DAYS, "two")
+
+    rows = read.scan(settings, "tickets").collect()
+    assert sorted(rows.select("tenant_id", "ticket_id", "extras").rows(), key=str) == [
+        ("t1", "1", None), ("t1", "3", '{"mood":"calm"}'), ("t2", "1", None), ("t2", "3", None),
+    ]  # fmt: skip
+    found = schemas.read(settings, "t1", "tickets").filter(pl.col("change").is_not_null())
+    assert found.select("column", "change").rows() == [("mood", "added")]
+    assert bronze.extract(settings, "t1", BOTH_DAYS, "three").units_read == 0
+
+
+def test_a_column_whose_type_changed_stops_the_days_it_comes_with(settings, database):
+    database.execute("delete from app.tickets where id = 2")
+    database.execute("alter table app.tickets alter score type int using score::int")
+    run(settings, "t1", DAY_ONE, "one")
+    database.execute("alter table app.tickets alter score type text using 'word'")
+
+    with pytest.raises(SchemaError, match=r"t1: source tickets: .*score \(was int32.*support"):
+        bronze.extract(settings, "t1", BOTH_DAYS, "two")
+    assert read.scan(settings, "tickets").collect()["satisfaction"].to_list() == [5]
+
+
+def test_an_optional_column_that_is_gone_is_read_as_nothing(settings, database):
+    run(settings, "t1", DAY_ONE, "one")
+    database.execute("alter table app.tickets drop body")
+    run(settings, "t1", BOTH_DAYS, "two")
+
+    assert set(read.scan(settings, "tickets").collect()["body"]) == {None}
+    found = schemas.read(settings, "t1", "tickets").filter(pl.col("change").is_not_null())
+    assert found.select("column", "change").rows() == [("body", "dropped")]

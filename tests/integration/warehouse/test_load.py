@@ -69,7 +69,7 @@ def test_every_value_of_every_table_arrives_as_it_was(warehouse: Settings) -> No
         "tracks": [a_row("tracks", title=odd, released_on=None, album="")],
         "tickets": [a_row("tickets", body="  padded ", opened_at=NOON + timedelta(microseconds=1))],
         "reviews": [a_row("reviews", body=odd)],
-        "payments": [a_row("payments", amount_minor=2**62)],
+        "payments": [a_row("payments", amount_minor=2**62, extras='{"mood":"c\\"a"}')],
     }
     rows |= {table: [a_row(table), a_row(table, "t2")] for table in TABLES if table not in rows}
     for table, some in rows.items():

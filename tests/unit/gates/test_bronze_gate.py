@@ -273,3 +273,33 @@ def test_a_broken_clock_in_an_undated_export_is_quarantined_not_passed_over(
     other = staging.read(settings, "t2", "plays", DAY)
     assert other is not None
     assert other[0].height == 2
+
+
+def test_a_changed_column_is_told_and_lets_its_tenant_pass(settings: Settings) -> None:
+    for day, extra in (("2025-01-06", {}), ("2025-01-07", {"mood": ["calm"]})):
+        for tenant_id in ("t1", "t2"):
+            more = extra if tenant_id == "t1" else {}
+            for table in ("plays", "payments"):
+                path = settings.landing / tenant_id / table / f"{day}.parquet"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                frame = a_frame(table, a_row(table)).drop("tenant_id", "extras")
+                frame.with_columns(pl.Series(k, v) for k, v in more.items()).write_parquet(path)
+    after = Interval.of("2025-01-07", "2025-01-08")
+    for tenant_id in ("t1", "t2"):
+        bronze.extract(settings, tenant_id, Interval.covering([DAY, after]), "extract")
+
+    told = {}
+    for tenant_id in ("t1", "t2"):
+        for day in (DAY, after):
+            report = gates.bronze(settings, tenant_id, day, f"run-{day.start:%d}")
+            told[tenant_id, f"{day.start:%d}"] = [
+                (table.table, r.observed)
+                for table in report.tables
+                for r in table.warnings
+                if r.rule == f"columns_of_{table.table}_are_as_before"
+            ]
+    news = "new column mood, not carried; declare it under `extras`"
+    assert told.pop(("t1", "07")) == [("plays", news), ("payments", news)]
+    assert list(told.values()) == [[], [], []]
+    page = (data_docs.root(settings) / "t1" / "bronze" / "index.html").read_text()
+    assert "new column mood, not carried" in page

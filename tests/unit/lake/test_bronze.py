@@ -40,6 +40,17 @@ def test_a_file_dropped_anew_replaces_its_rows_and_rejects_and_no_other_files(se
     assert bronze.candidates(settings, "t1", BOTH_DAYS).rejects.is_empty()
 
 
+def test_a_file_dropped_anew_arrives_together_with_one_that_is_new(settings):
+    drop(settings, "t1", "2025-01-06", a_line())
+    bronze.extract(settings, "t1", DAY_ONE, "run-1")
+
+    drop(settings, "t1", "2025-01-06", a_line(sessionId=9))
+    drop(settings, "t1", "2025-01-07", a_line(sessionId=10))
+    bronze.extract(settings, "t1", BOTH_DAYS, "run-2")
+
+    assert sorted(bronze_of(settings, "t1")["sessionId"]) == ["10", "9"]
+
+
 def test_a_file_that_goes_back_to_what_it_was_is_read_once_more(settings):
     for listener in ("1", "2", "1"):
         drop(settings, "t1", "2025-01-06", a_line(userId=listener))

@@ -30,6 +30,7 @@ from analytics.lake import (
     snapshots,
     staging,
 )  # fmt: skip
+from analytics.lake.tables import TABLES
 from tests.builders import NOON, a_frame, a_play, a_row
 from tests.landing import DAY_ONE, DAY_TWO, a_line, a_tenant, drop, run
 from tests.unit.lake.aging import age
@@ -181,7 +182,7 @@ def test_every_snapshot_and_difference_is_what_a_plain_dict_says(settings, seed)
         maintenance.maintain(settings, name)
     found = {(s.tenant_id, s.run_id): s for s in snapshots.snapshots(settings)}
     for key, snapshot in found.items():
-        rows = asof.rows(settings, snapshot, PLAYS).drop("_arrived_on", "ingest_run").collect()
+        rows = asof.rows(settings, snapshot, PLAYS).select(*TABLES["plays"].columns).collect()
         assert {row["play_id"]: row for row in rows.to_dicts()} == left[key]
     for one, other in combinations(found, 2):
         if one[0] != other[0]:
@@ -382,6 +383,7 @@ delta.write = deadly
 settings = load_settings(
     {"ANALYTICS_VAR_DIR": var, "ANALYTICS_TENANTS_FILE": tenants}, dotenv=None
 )
+from analytics.lake.tables import TABLES
 (to,) = snapshots.find(settings, "run-1b", "t1")
 restore.restore(settings, to, restore.tables_of(settings, to))
 """
