@@ -163,6 +163,7 @@ def test_up_heals_every_service_when_all_are_killed(stack):
     assert not set(before.values()) & set(after.values())
 
 
+@pytest.mark.long
 def test_up_heals_a_killed_supervisor_and_a_pid_file_whose_pid_was_given_away(stack):
     at = local_stack.endpoints(stack)
     orphans = {p.pid for p in processes.ours(stack)}
