@@ -158,7 +158,13 @@ def not_earlier_than(
 
 
 def at_least(
-    column: str, other: str, rule: str, reason: str, *, shown: Sequence[str] = ()
+    column: str,
+    other: str,
+    rule: str,
+    reason: str,
+    *,
+    severity: Severity = "critical",
+    shown: Sequence[str] = (),
 ) -> Expectation:
     """One number is no smaller than another, where both are given."""
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
@@ -166,7 +172,7 @@ def at_least(
         column_B=other,
         or_equal=True,
         ignore_row_if="either_value_is_missing",
-        **_declared("row", rule, reason, "critical", shown),
+        **_declared("row", rule, reason, severity, shown),
     )
 
 
@@ -179,13 +185,15 @@ def differ(column: str, other: str, rule: str, reason: str, *, severity: Severit
     )
 
 
-def equals(column: str, other: str, rule: str, reason: str) -> Expectation:
+def equals(
+    column: str, other: str, rule: str, reason: str, *, shown: Sequence[str] = ()
+) -> Expectation:
     """Two columns hold the same number, row by row."""
     return gxe.ExpectColumnPairValuesToBeEqual(
         column_A=column,
         column_B=other,
         ignore_row_if="either_value_is_missing",
-        **_declared("row", rule, reason, "critical"),
+        **_declared("row", rule, reason, "critical", shown),
     )
 
 

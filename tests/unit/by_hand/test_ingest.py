@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from analytics.cli import app
 from analytics.lake import ledger, quarantine, read, silver
 from analytics.tenants import get_tenant, registry
-from tests.landing import DAY_ONE, DAY_TWO, NOON_MS, a_line, a_tenant, drop, run
+from tests.landing import DAY_ONE, DAY_TWO, NOON_MS, a_line, a_tenant, drop, land_staged, run
 
 HISTORY = [
     {"ts": f"2025-01-0{6 + n // 2}T12:0{n}:00Z", "ms_played": 60_000, "username": "1",
@@ -160,7 +160,7 @@ def test_rows_of_its_own_that_wait_to_land_are_not_overwritten(
     code, said = ingest(exports, "--tenant", "t2", *days)
     assert code == 1
     assert "Clear the `land` of that `ingest` run" in said
-    assert silver.land(settings, "t2", DAY_ONE, "own-1").rows["plays"]["landed"] == 2
+    assert land_staged(settings, "t2", DAY_ONE, "own-1").rows["plays"]["landed"] == 2
     assert ingest(exports, "--tenant", "t2", *days)[0] == 0
 
 
