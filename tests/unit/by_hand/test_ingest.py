@@ -154,7 +154,7 @@ def test_rows_of_its_own_that_wait_to_land_are_not_overwritten(
     settings, exports, ingest, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(silver, "land", lambda *_: None)
+        patch.setattr(silver, "land", lambda *_, **audit: None)
         run(settings, "t2", DAY_ONE, "own-1")
     days = ("--from", "2025-01-06", "--to", "2025-01-07")
     code, said = ingest(exports, "--tenant", "t2", *days)
