@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from analytics import by_hand
 from analytics.errors import AnalyticsError, LakeError
 from analytics.gates import engine
 from analytics.gates.bronze_door import lacking, owing
@@ -53,10 +54,12 @@ def propose(
     Without an interval: all that silver holds of the tenant's events, at most the last 56
     days of it. Raises AnalyticsError when there is nothing to propose from.
     """
-    tenant = get_tenant(settings, tenant_id)
-    _known(tenant, table)
-    interval = interval or _held(settings, tenant)
-    candidates = bronze.candidates(settings, tenant_id, interval)
+    declared = get_tenant(settings, tenant_id)
+    _check(declared, table)
+    interval = interval or _held(settings, declared)
+    with by_hand.only(settings, declared, (*declared.sources, *declared.by_hand)) as everything:
+        tenant = get_tenant(everything, tenant_id)
+        candidates = bronze.candidates(everything, tenant_id, interval)
     engine.context()
     found = []
     for name, came in candidates.items():
@@ -81,11 +84,14 @@ def in_force(tenant: Tenant, table: str, interval: Interval) -> ExpectationSuite
     return suites.suite(table, interval, owing(tenant, table), lacking(tenant, table))
 
 
-def _known(tenant: Tenant, table: str | None) -> None:
+def _check(tenant: Tenant, table: str | None) -> None:
     if table is not None and table not in TABLES:
         raise AnalyticsError(f"there is no table {table!r}; there are {', '.join(TABLES)}")
-    if not tenant.sources:
-        raise AnalyticsError(f"{tenant.id} declares no source, so nothing comes through its gate")
+    if not (tenant.sources or tenant.by_hand):
+        raise AnalyticsError(
+            f"{tenant.id} has no source, so nothing comes through its gate; declare one in the "
+            "tenants file, or hand over a folder by `analytics ingest`"
+        )
 
 
 def _held(settings: Settings, tenant: Tenant) -> Interval:

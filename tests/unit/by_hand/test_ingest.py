@@ -11,7 +11,9 @@ import yaml
 from typer.testing import CliRunner
 
 from analytics.cli import app
+from analytics.errors import AnalyticsError
 from analytics.lake import ledger, quarantine, read, silver
+from analytics.proposals import propose
 from analytics.tenants import get_tenant, registry
 from tests.landing import DAY_ONE, DAY_TWO, NOON_MS, a_line, a_tenant, drop, land_staged, run
 
@@ -189,3 +191,24 @@ def test_what_cannot_be_taken_is_said(ingest, exports, tmp_path, arguments, says
     code, said = ingest(*(a.format(**places) for a in arguments))
     assert code == 1
     assert says in said
+
+
+def test_rules_are_proposed_from_what_was_handed_over(settings, exports, ingest):
+    many = [
+        {**HISTORY[0], "ts": f"2025-01-{6 + n // 20:02}T12:{n % 20:02}:00Z"} for n in range(140)
+    ]
+    (exports / "endsong_0.json").write_text(json.dumps(many))
+    assert ingest(exports, "--tenant", "radio_two")[0] == 0
+
+    (plays,) = propose(settings, "radio_two")
+    assert (plays.table, plays.rows) == ("plays", 140)
+    assert "play_id looks like ^[0-9a-f]{32}$" in {change.after for change in plays.changes}
+    with pytest.raises(AnalyticsError, match="has no source"):
+        propose(sourceless(settings), "t1")
+
+
+def sourceless(settings):
+    tenants = yaml.safe_load(settings.analytics_tenants_file.read_text())
+    tenants["tenants"][0]["sources"] = []
+    settings.analytics_tenants_file.write_text(yaml.safe_dump(tenants))
+    return settings
