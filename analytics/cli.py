@@ -246,6 +246,12 @@ def quarantine(ctx: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASSED_ON, add_help_option=False)
+def expectations(ctx: typer.Context) -> None:
+    """Propose rules for the gates from what a tenant's data was like."""
+    _hand_over("analytics.proposals.cli", ctx)
+
+
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
 def sql(ctx: typer.Context) -> None:
     """Ask the warehouse as one tenant's login role."""
     _hand_over("analytics.warehouse.cli", ctx)

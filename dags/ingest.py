@@ -3,7 +3,8 @@
 Grain    one run an interval (a UTC day on schedule), one mapped task a tenant.
 Re-run   safe: a file or window read before adds nothing, a row known by its id lands once.
 On call  red `gate` = that tenant's source data, not our code; red `extract` = its source cannot
-         be read. The other tenants went on. docs/runbooks/ingest.md, docs/runbooks/gates.md
+         be read; red `land` = ours, and nothing of it is in silver. The other tenants went on.
+         docs/runbooks/ingest.md, docs/runbooks/gates.md
 """
 
 from __future__ import annotations

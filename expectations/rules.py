@@ -16,6 +16,7 @@ import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.row_conditions import Column
 
+from analytics.interval import Interval
 from analytics.lake.tables import EARLIEST
 
 Severity = Literal["critical", "warning"]
@@ -125,6 +126,15 @@ def between(
     )
 
 
+def arrives_within(column: str, interval: Interval, days: int, reason: str) -> Expectation:
+    """The instant lies at most so many days before the interval it arrives in."""
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column,
+        min_value=interval.start - timedelta(days=days),
+        **_declared("row", f"{column}_arrives_in_time", reason, "critical"),
+    )
+
+
 def one_of(
     column: str, values: list[str], reason: str, *, severity: Severity = "critical"
 ) -> Expectation:
@@ -159,7 +169,13 @@ def not_earlier_than(
 
 
 def at_least(
-    column: str, other: str, rule: str, reason: str, *, shown: Sequence[str] = ()
+    column: str,
+    other: str,
+    rule: str,
+    reason: str,
+    *,
+    severity: Severity = "critical",
+    shown: Sequence[str] = (),
 ) -> Expectation:
     """One number is no smaller than another, where both are given."""
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
@@ -167,7 +183,7 @@ def at_least(
         column_B=other,
         or_equal=True,
         ignore_row_if="either_value_is_missing",
-        **_declared("row", rule, reason, "critical", shown),
+        **_declared("row", rule, reason, severity, shown),
     )
 
 
@@ -180,13 +196,15 @@ def differ(column: str, other: str, rule: str, reason: str, *, severity: Severit
     )
 
 
-def equals(column: str, other: str, rule: str, reason: str) -> Expectation:
+def equals(
+    column: str, other: str, rule: str, reason: str, *, shown: Sequence[str] = ()
+) -> Expectation:
     """Two columns hold the same number, row by row."""
     return gxe.ExpectColumnPairValuesToBeEqual(
         column_A=column,
         column_B=other,
         ignore_row_if="either_value_is_missing",
-        **_declared("row", rule, reason, "critical"),
+        **_declared("row", rule, reason, "critical", shown),
     )
 
 
@@ -218,6 +236,28 @@ def enough_rows(least: int, reason: str) -> Expectation:
     """There are at least so many rows."""
     return gxe.ExpectTableRowCountToBeBetween(
         min_value=least, **_declared("table", "enough_rows", reason, "critical")
+    )
+
+
+def enough_rows_a_day(interval: Interval, least: int, reason: str) -> Expectation:
+    """There are at least so many rows for each day of the interval."""
+    return enough_rows(least * len(interval.days()), reason)
+
+
+def mostly_given(column: str, share: float, reason: str) -> Expectation:
+    """The column is given in at least this share of the rows."""
+    return gxe.ExpectColumnProportionOfNonNullValuesToBeBetween(
+        column=column,
+        min_value=share,
+        **_declared("table", f"{column}_is_mostly_given", reason, "warning"),
+    )
+
+
+def at_most_times(column: str, other: str, times: float, reason: str) -> Expectation:
+    """One number is at most so many times another, where both are given."""
+    return gxe.UnexpectedRowsExpectation(
+        unexpected_rows_query=f"SELECT * FROM {{batch}} WHERE {column} > {times} * {other}",  # noqa: S608  (our own columns)
+        **_declared("table", f"{column}_within_{other}", reason, "warning"),
     )
 
 

@@ -62,7 +62,7 @@ class GateReport:
     """One door, one tenant, one interval, one run."""
 
     tenant_id: str
-    door: str  # bronze, marts, features, predictions
+    door: str  # bronze, silver, marts, features, predictions
     interval: Interval
     run_id: str
     tables: tuple[TableReport, ...] = field(default_factory=tuple)

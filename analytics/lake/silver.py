@@ -4,14 +4,16 @@ Grain    silver/<table>: one row per (tenant_id, key), partitioned by tenant.
 Re-run   safe, also after a kill between any two steps: a landing is one commit a
          table, and that commit holds its own ledger line. A retry finds it and
          reports the same; a second run finds nothing to do and commits nothing.
+Audit    every table is decided and judged before the first is committed (`publication.py`).
 Snapshot the versions that belong together are bound last; a run is closed when it is bound.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -20,8 +22,8 @@ from deltalake import DeltaTable
 from analytics.errors import LakeError
 from analytics.interval import Interval
 from analytics.lake import delta, ledger, paths, snapshots, staging
-from analytics.lake.settling import Settled, settle
-from analytics.lake.staging import Counts
+from analytics.lake.publication import Prepared, prepared, publish, whole_days
+from analytics.lake.settling import settle
 from analytics.lake.tables import TABLES, Table
 from analytics.settings import Settings
 from analytics.tenants import get_tenant
@@ -40,73 +42,80 @@ class Landed:
     versions: dict[str, int] = field(default_factory=dict)  # table → Delta version
 
 
-def land(settings: Settings, tenant_id: str, interval: Interval, run_id: str) -> Landed:
-    """Put what the gate staged into silver: new rows appended, corrections in place of the old.
+def _judged(
+    settings: Settings, tenant_id: str, interval: Interval, run_id: str, found: list[Prepared]
+) -> None:
+    """Have the silver gate judge it; raises GateFailed."""
+    from analytics import gates  # takes seconds to load, and no reader needs it
 
-    A second run gives `touched` None. A retry of an interrupted run (same run or
-    not yet in the ledger) gives what was touched by the try before it as well.
-    """
-    tenant = get_tenant(settings, tenant_id)
-    rows: dict[str, dict[str, int]] = {}
-    versions: dict[str, int] = {}
-    for name, table in TABLES.items():
-        staged = staging.read(settings, tenant_id, name, interval)
-        if staged is None:
-            continue
-        good, counts = staged
-        rows[name] = _land_table(settings, tenant_id, interval, run_id, table, good, counts)
-    if tenant.sources and not rows:
-        raise LakeError(
-            f"{tenant_id}: nothing is staged for {interval}, which a gate always does that passes; "
-            "run `ingest` for that interval again, or clear its `gate` as well as its `land`"
-        )
-
-    commits = []
-    for name in rows:
-        found = delta.open_table(paths.table(settings, "silver", name))
-        if found is not None:
-            versions[name] = found.version()
-            commits += _commits(found, tenant_id, interval)
-    touched = _close(settings, tenant_id, interval, run_id, rows, commits)
-    return Landed(tenant_id, interval, touched, rows, versions)
+    gates.silver(settings, tenant_id, interval, run_id, found)
 
 
-def _land_table(
+def land(
     settings: Settings,
     tenant_id: str,
     interval: Interval,
     run_id: str,
-    table: Table,
-    good: pl.DataFrame,
-    counts: Counts,
-) -> dict[str, int]:
-    """Decide and commit; again from the start when another landing of the tenant won the race."""
-    uri = paths.table(settings, "silver", table.name)
+    audit: Callable[[Settings, str, Interval, str, list[Prepared]], None] = _judged,
+) -> Landed:
+    """Put what the gate staged into silver: new rows appended, corrections in place of the old.
 
-    def attempt() -> dict[str, int]:
-        target = opened(settings, table)
-        known = _known(target, tenant_id, table, good)
-        settled = settle(table, good, known)
-        line = ledger.entry(
-            tenant_id,
-            table.name,
-            interval,
-            {
-                "rows_in": counts.rows_in,
-                "landed": settled.landed,
-                "corrected": settled.corrected,
-                "duplicates": settled.duplicates,
-                "quarantined": counts.quarantined,
-                "out_of_interval": counts.out_of_interval,
-            },
-            run_id,
+    All tables are judged before the first commit: what the silver gate stops (GateFailed) no
+    reader ever sees. A second run gives `touched` None. A retry of an interrupted run (same run
+    or not yet in the ledger) gives what was touched by the try before it as well.
+    """
+    tenant = get_tenant(settings, tenant_id)
+    decide = {
+        name: partial(_prepare, settings, tenant_id, interval, run_id, table)
+        for name, table in TABLES.items()
+        if staging.counts(settings, tenant_id, name, interval) is not None
+    }
+    if tenant.sources and not decide:
+        raise LakeError(
+            f"{tenant_id}: nothing is staged for {interval}, which a gate always does that passes; "
+            "run `ingest` for that interval again, or clear its `gate` as well as its `land`"
         )
-        if settled.rows.height:
-            touched = _touched(table, settled, known, interval)
-            _commit(target, uri, tenant_id, table, settled, run_id, {**line, **touched})
-        return {k: line[k] for k in ("rows_in", *ledger.BUCKETS)}
+    found = publish(decide, partial(audit, settings, tenant_id, interval, run_id))
+    rows = {
+        name: {k: one.line[k] for k in ("rows_in", *ledger.BUCKETS)} for name, one in found.items()
+    }
 
-    return delta.retrying(attempt)
+    commits, versions = [], {}
+    for name in rows:
+        table = delta.open_table(paths.table(settings, "silver", name))
+        if table is not None:
+            versions[name] = table.version()
+            commits += _commits(table, tenant_id, interval)
+    touched = _close(settings, tenant_id, interval, run_id, rows, commits)
+    return Landed(tenant_id, interval, touched, rows, versions)
+
+
+def _prepare(
+    settings: Settings, tenant_id: str, interval: Interval, run_id: str, table: Table
+) -> Prepared:
+    """Decide what the staged rows of one table are to silver as it stands now."""
+    staged = staging.read(settings, tenant_id, table.name, interval)
+    assert staged is not None
+    good, counts = staged
+    uri = paths.table(settings, "silver", table.name)
+    target = opened(settings, table)
+    known = _known(target, tenant_id, table, good)
+    settled = settle(table, good, known)
+    line = ledger.entry(
+        tenant_id,
+        table.name,
+        interval,
+        {
+            "rows_in": counts.rows_in,
+            "landed": settled.landed,
+            "corrected": settled.corrected,
+            "duplicates": settled.duplicates,
+            "quarantined": counts.quarantined,
+            "out_of_interval": counts.out_of_interval,
+        },
+        run_id,
+    )
+    return prepared(tenant_id, table, uri, target, known, settled.rows, interval, line)
 
 
 def opened(settings: Settings, table: Table) -> DeltaTable | None:
@@ -133,43 +142,6 @@ def _known(
     if hits.is_empty():
         return pl.DataFrame(schema=columns)
     return mine.select(list(columns)).join(hits.lazy(), on=table.key, how="semi").collect()
-
-
-def _commit(
-    target: DeltaTable | None,
-    uri: str,
-    tenant_id: str,
-    table: Table,
-    settled: Settled,
-    run_id: str,
-    line: dict[str, Any],
-) -> None:
-    rows = settled.rows.select([*table.stored, "_arrived_on"]).with_columns(
-        pl.lit(run_id).alias("ingest_run")
-    )
-    rows = rows.sort(table.time, table.key)
-    once = delta.next_number(target, f"land/{tenant_id}")
-    commit = delta.properties([once], {"landing": line})
-    if target is not None and settled.replaces:
-        delta.upsert(target, rows, tenant_id=tenant_id, key=table.key, commit=commit)
-    else:
-        delta.write(
-            target if target is not None else uri, rows, partition_by=["tenant_id"], commit=commit
-        )
-
-
-def _touched(
-    table: Table, settled: Settled, known: pl.DataFrame, interval: Interval
-) -> dict[str, str]:
-    """First and last instant that changed, old places of corrected events included."""
-    times = settled.rows[table.time]
-    if table.is_event:
-        moved = known.join(settled.rows, on=table.key, how="semi")[table.time]
-        times = pl.concat([times, moved])
-    else:  # the time of a state may lie far back; what changes is the present
-        last = interval.end - timedelta(microseconds=1)
-        times = times.clip(interval.start, last)
-    return {"touched_from": _iso(times.min()), "touched_to": _iso(times.max())}
 
 
 def _commits(target: DeltaTable, tenant_id: str, interval: Interval) -> list[dict[str, Any]]:
@@ -203,18 +175,8 @@ def _close(
     new = ledger.record(settings, tenant_id, interval, landed, read)
     runs = {run_id, *snapshots.bind_landing(settings, tenant_id, interval)}
     spans = [
-        _whole_days(line)
+        whole_days(line)
         for line in commits
         if line["ingest_run"] in runs or (line["table"], line["ingest_run"]) in new
     ]
     return Interval.covering(spans) if spans else None
-
-
-def _whole_days(line: dict[str, Any]) -> Interval:
-    first = datetime.fromisoformat(line["touched_from"]).date()
-    last = datetime.fromisoformat(line["touched_to"]).date()
-    return Interval.of(first, last + timedelta(days=1))
-
-
-def _iso(instant: Any) -> str:
-    return instant.astimezone(UTC).isoformat()

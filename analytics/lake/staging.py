@@ -72,12 +72,19 @@ def read(
     settings: Settings, tenant_id: str, table: str, interval: Interval
 ) -> tuple[pl.DataFrame, Counts] | None:
     """What was staged, with its counts; None when the gate staged nothing for this table."""
+    found = counts(settings, tenant_id, table, interval)
+    if found is None:
+        return None
+    return pl.read_parquet(paths.staged(settings, tenant_id, table, interval)), found
+
+
+def counts(settings: Settings, tenant_id: str, table: str, interval: Interval) -> Counts | None:
+    """The counts of what was staged, without its rows; None when nothing was."""
     uri = paths.staged(settings, tenant_id, table, interval)
     try:
-        counts = Counts(**json.loads(pl.read_parquet_metadata(uri)["counts"]))
+        return Counts(**json.loads(pl.read_parquet_metadata(uri)["counts"]))
     except FileNotFoundError:
         return None
-    return pl.read_parquet(uri), counts
 
 
 def clear(settings: Settings, tenant_id: str, table: str, interval: Interval) -> None:

@@ -14,14 +14,14 @@ Re-run   safe, also after a kill: an outcome that silver holds already is not wr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, timedelta
-from typing import Any
+from functools import partial
 
 import polars as pl
 
-from analytics import by_hand
+from analytics import by_hand, gates
 from analytics.interval import Interval
-from analytics.lake import bronze, delta, ledger, paths, silver, staging
+from analytics.lake import bronze, ledger, paths, silver, staging
+from analytics.lake.publication import Prepared, prepared, publish
 from analytics.lake.settling import settle
 from analytics.lake.staging import Counts
 from analytics.lake.tables import TABLES, Table
@@ -48,8 +48,14 @@ def refold(views: Views, tenant_id: str, interval: Interval, is_by_hand: bool, r
             changed = settle(table, rows, folded[name]).rows.select(list(_columns(table)))
             before = folded[name].join(changed, on=table.key, how="anti")
             folded[name] = pl.concat([before, changed])
-    for name, (good, counts) in contested.items():
-        _put(settings, tenant_id, TABLES[name], interval, run_id, good, counts, folded[name])
+    decide = {
+        name: partial(
+            _prepare, settings, tenant_id, TABLES[name], interval, run_id, *staged, folded[name]
+        )
+        for name, staged in contested.items()
+    }
+    if decide:
+        publish(decide, partial(gates.silver, settings, tenant_id, interval, run_id))
 
 
 def _spans(
@@ -98,7 +104,7 @@ def _differs(settings: Settings, tenant_id: str, table: Table, good: pl.DataFram
     return not held.join(alone, on=held.columns, how="anti", nulls_equal=True).is_empty()
 
 
-def _put(
+def _prepare(
     settings: Settings,
     tenant_id: str,
     table: Table,
@@ -107,53 +113,24 @@ def _put(
     good: pl.DataFrame,
     counts: Counts,
     folded: pl.DataFrame,
-) -> None:
-    """Commit what silver holds otherwise, with the line that says where the rows went."""
-
-    def attempt() -> None:
-        held = _held(settings, tenant_id, table, folded.select(table.key))
-        rows = folded.join(held, on=held.columns, how="anti", nulls_equal=True)
-        target = delta.open_table(paths.table(settings, "silver", table.name))
-        if rows.is_empty() or target is None:
-            return
-        corrected = rows.join(held, on=table.key, how="semi").height
-        line = ledger.entry(
-            tenant_id,
-            table.name,
-            interval,
-            {
-                "rows_in": counts.rows_in,
-                "landed": rows.height - corrected,
-                "corrected": corrected,
-                "duplicates": good.height - rows.height,
-                "quarantined": counts.quarantined,
-                "out_of_interval": counts.out_of_interval,
-            },
-            run_id,
-        )
-        touched = _touched(table, rows, held, interval)
-        once = delta.next_number(target, f"land/{tenant_id}")
-        delta.upsert(
-            target,
-            rows.with_columns(pl.lit(run_id).alias("ingest_run")),
-            tenant_id=tenant_id,
-            key=table.key,
-            commit=delta.properties([once], {"landing": {**line, **touched}}),
-        )
-
-    delta.retrying(attempt)
-
-
-def _touched(
-    table: Table, rows: pl.DataFrame, held: pl.DataFrame, interval: Interval
-) -> dict[str, str]:
-    """The first and last instant that changed, as a landing tells it."""
-    times = rows[table.time]
-    if table.is_event:
-        moved = held.join(rows, on=table.key, how="semi")[table.time]
-        times = pl.concat([times, moved])
-    else:
-        times = times.clip(interval.start, interval.end - timedelta(microseconds=1))
-    ends: list[Any] = [times.min(), times.max()]
-    first, last = (end.astimezone(UTC).isoformat() for end in ends)
-    return {"touched_from": first, "touched_to": last}
+) -> Prepared:
+    """What of the folded rows silver holds otherwise or not at all, as a landing of its own."""
+    uri = paths.table(settings, "silver", table.name)
+    held = _held(settings, tenant_id, table, folded.select(table.key))
+    rows = folded.join(held, on=held.columns, how="anti", nulls_equal=True)
+    corrected = rows.join(held, on=table.key, how="semi").height
+    line = ledger.entry(
+        tenant_id,
+        table.name,
+        interval,
+        {
+            "rows_in": counts.rows_in,
+            "landed": rows.height - corrected,
+            "corrected": corrected,
+            "duplicates": good.height - rows.height,
+            "quarantined": counts.quarantined,
+            "out_of_interval": counts.out_of_interval,
+        },
+        run_id,
+    )
+    return prepared(tenant_id, table, uri, silver.opened(settings, table), held, rows, interval, line)

@@ -39,6 +39,7 @@ ELSEWHERE = {
     "ingest": "analytics.by_hand.cli",
     "lake": "analytics.lake.cli",
     "quarantine": "analytics.replay.cli",
+    "expectations": "analytics.proposals.cli",
     "sql": "analytics.warehouse.cli",
 }
 

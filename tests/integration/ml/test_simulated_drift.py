@@ -14,7 +14,7 @@ import pytest
 
 from analytics import gates
 from analytics.interval import Interval
-from analytics.lake import bronze, silver
+from analytics.lake import bronze
 from analytics.settings import Settings, load_settings
 from analytics.simulate.config import SimulationConfig
 from analytics.simulate.profiles import SAMPLE
@@ -25,6 +25,7 @@ from ml.features import feature_rows
 from ml.features.training_set import as_pandas
 from spark_jobs.build import build
 from spark_jobs.churn_columns import feature_names
+from tests.landing import land_staged
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
@@ -50,7 +51,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     for tenant_id in (STEADY, DRIFTING):
         bronze.extract(settings, tenant_id, whole, "r")
         gates.bronze(settings, tenant_id, whole, "r")
-        silver.land(settings, tenant_id, whole, "r")
+        land_staged(settings, tenant_id, whole, "r")
         build(settings, tenant_id, Interval.of(START, DAY_BEFORE), "r")
         build(settings, tenant_id, Interval.of(NORMAL, AFTER_DRIFT), "r")
     build(settings, DRIFTING, Interval.of(DAY_BEFORE, NORMAL), "r")

@@ -11,9 +11,11 @@ import yaml
 from typer.testing import CliRunner
 
 from analytics.cli import app
+from analytics.errors import AnalyticsError
 from analytics.lake import ledger, quarantine, read, silver
+from analytics.proposals import propose
 from analytics.tenants import get_tenant, registry
-from tests.landing import DAY_ONE, DAY_TWO, NOON_MS, a_line, a_tenant, drop, run
+from tests.landing import DAY_ONE, DAY_TWO, NOON_MS, a_line, a_tenant, drop, land_staged, run
 
 HISTORY = [
     {"ts": f"2025-01-0{6 + n // 2}T12:0{n}:00Z", "ms_played": 60_000, "username": "1",
@@ -154,13 +156,13 @@ def test_rows_of_its_own_that_wait_to_land_are_not_overwritten(
     settings, exports, ingest, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(silver, "land", lambda *_: None)
+        patch.setattr(silver, "land", lambda *_, **audit: None)
         run(settings, "t2", DAY_ONE, "own-1")
     days = ("--from", "2025-01-06", "--to", "2025-01-07")
     code, said = ingest(exports, "--tenant", "t2", *days)
     assert code == 1
     assert "Clear the `land` of that `ingest` run" in said
-    assert silver.land(settings, "t2", DAY_ONE, "own-1").rows["plays"]["landed"] == 2
+    assert land_staged(settings, "t2", DAY_ONE, "own-1").rows["plays"]["landed"] == 2
     assert ingest(exports, "--tenant", "t2", *days)[0] == 0
 
 
@@ -189,3 +191,24 @@ def test_what_cannot_be_taken_is_said(ingest, exports, tmp_path, arguments, says
     code, said = ingest(*(a.format(**places) for a in arguments))
     assert code == 1
     assert says in said
+
+
+def test_rules_are_proposed_from_what_was_handed_over(settings, exports, ingest):
+    many = [
+        {**HISTORY[0], "ts": f"2025-01-{6 + n // 20:02}T12:{n % 20:02}:00Z"} for n in range(140)
+    ]
+    (exports / "endsong_0.json").write_text(json.dumps(many))
+    assert ingest(exports, "--tenant", "radio_two")[0] == 0
+
+    (plays,) = propose(settings, "radio_two")
+    assert (plays.table, plays.rows) == ("plays", 140)
+    assert "play_id looks like ^[0-9a-f]{32}$" in {change.after for change in plays.changes}
+    with pytest.raises(AnalyticsError, match="has no source"):
+        propose(sourceless(settings), "t1")
+
+
+def sourceless(settings):
+    tenants = yaml.safe_load(settings.analytics_tenants_file.read_text())
+    tenants["tenants"][0]["sources"] = []
+    settings.analytics_tenants_file.write_text(yaml.safe_dump(tenants))
+    return settings

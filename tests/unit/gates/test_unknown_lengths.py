@@ -12,12 +12,12 @@ from analytics import gates
 from analytics.errors import AnalyticsError, GateFailed
 from analytics.gates import bronze_door, data_docs, engine, split
 from analytics.gates.judge import judge
-from analytics.lake import bronze, quarantine, silver, staging
+from analytics.lake import bronze, quarantine, staging
 from analytics.settings import Settings
 from analytics.sources.faults import faults
 from analytics.tenants import Source, get_tenant
 from tests.builders import NOON, a_frame, a_play
-from tests.landing import DAY_ONE, a_tenant
+from tests.landing import DAY_ONE, a_tenant, land_staged
 
 SHARED = {"play_id": "id", "listener_id": "who", "track_id": "what", "started_at": "at"}
 
@@ -84,7 +84,7 @@ def test_what_passed_lands_in_silver_with_its_length_unknown(settings):
     arrive(settings, "t1", player=[a_line("p1", ms=180_000)], scrobbles=[a_line("s1")])
 
     gates.bronze(settings, "t1", DAY_ONE, "run-1")
-    landed = silver.land(settings, "t1", DAY_ONE, "run-1")
+    landed = land_staged(settings, "t1", DAY_ONE, "run-1")
 
     assert landed.rows["plays"]["landed"] == 2
 

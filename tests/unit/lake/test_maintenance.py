@@ -23,11 +23,10 @@ from analytics.lake import (
     maintenance,
     paths,
     read,
-    silver,
     snapshots,
 )  # fmt: skip
 from tests.builders import NOON, a_play
-from tests.landing import DAY_ONE, DAY_TWO, a_line, a_tenant, drop, run, stage
+from tests.landing import DAY_ONE, DAY_TWO, a_line, a_tenant, drop, land_staged, run, stage
 from tests.unit.lake.aging import DAY, age
 from tests.unit.lake.test_snapshots import land, of_run, stored
 
@@ -130,7 +129,7 @@ def test_a_long_log_is_summed_up_once(settings):
     a_week(settings)
     assert tidy(settings)[PLAYS].checkpoint
     assert not tidy(settings)[PLAYS].checkpoint
-    assert silver.land(settings, "t1", DAY_ONE, "run-0").touched == DAY_ONE  # the log is whole
+    assert land_staged(settings, "t1", DAY_ONE, "run-0").touched == DAY_ONE  # the log is whole
 
 
 # ------------------------------------------------------------------- vacuum
@@ -289,14 +288,14 @@ def test_staged_rows_that_landed_go_after_a_day_and_those_that_wait_stay(make_se
     assert staged(settings) == before
     assert leftovers.sweep(settings, now + timedelta(hours=25)) == promised
     assert staged(settings) == waiting
-    assert silver.land(settings, "t1", DAY_TWO, "run-2").rows["plays"]["landed"] == 1
+    assert land_staged(settings, "t1", DAY_TWO, "run-2").rows["plays"]["landed"] == 1
 
 
 def test_a_landing_without_its_staged_rows_says_what_to_do(make_settings):
     settings = landed_and_waiting(make_settings)
     leftovers.sweep(settings, datetime.now(UTC) + timedelta(days=2))
     with pytest.raises(LakeError, match=r"t2: nothing is staged for .* clear its `gate`"):
-        silver.land(settings, "t2", DAY_ONE, "run-1")
+        land_staged(settings, "t2", DAY_ONE, "run-1")
     assert run(settings, "t2", DAY_ONE, "run-3").touched is None
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from analytics.errors import GateFailed
 from analytics.interval import Interval
-from analytics.lake import ledger, read, silver, staging
+from analytics.lake import ledger, read, staging
 from tests.builders import NOON, a_frame, a_play, a_row
-from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO
+from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO, land_staged
 
 LINE = ["rows_in", *ledger.BUCKETS]
 
@@ -24,13 +24,13 @@ def arrived(interval: Interval, table: str, *rows: dict) -> pl.DataFrame:
 
 def land(settings, interval: Interval, run: str, *rows: dict, table="plays", tenant_id="t1"):
     staging.write(settings, tenant_id, table, interval, arrived(interval, table, *rows))
-    return silver.land(settings, tenant_id, interval, run)
+    return land_staged(settings, tenant_id, interval, run)
 
 
 def test_a_second_run_commits_nothing_and_touches_nothing(settings):
     first = land(settings, DAY_ONE, "run-1", a_play(), a_play(play_id="p2"))
     hashes = read.content_hash(settings)
-    again = silver.land(settings, "t1", DAY_ONE, "run-2")
+    again = land_staged(settings, "t1", DAY_ONE, "run-2")
 
     assert first.touched == DAY_ONE
     assert again.touched is None
@@ -41,7 +41,7 @@ def test_a_second_run_commits_nothing_and_touches_nothing(settings):
 
 def test_a_retry_of_the_same_run_reports_what_the_run_touched(settings):
     land(settings, DAY_ONE, "run-1", a_play())
-    assert silver.land(settings, "t1", DAY_ONE, "run-1").touched == DAY_ONE
+    assert land_staged(settings, "t1", DAY_ONE, "run-1").touched == DAY_ONE
 
 
 def test_the_same_row_again_is_a_duplicate_and_other_content_a_correction(settings):
@@ -66,7 +66,7 @@ def test_the_same_row_again_is_a_duplicate_and_other_content_a_correction(settin
 def test_running_an_older_day_again_does_not_undo_a_later_correction(settings):
     land(settings, DAY_ONE, "run-1", a_play(listened_ms=1))
     land(settings, DAY_TWO, "run-2", a_play(listened_ms=2))
-    again = silver.land(settings, "t1", DAY_ONE, "run-3")
+    again = land_staged(settings, "t1", DAY_ONE, "run-3")
 
     assert again.touched is None
     assert read.scan(settings, "plays").collect()["listened_ms"].to_list() == [2]
@@ -83,7 +83,7 @@ def test_daily_runs_end_where_one_ranged_run_ends(make_settings, tmp_path):
     ranged = make_settings(analytics_lake_root=tmp_path / "ranged")
     together = pl.concat(arrived(day, "plays", *rows) for day, rows in days.items())
     staging.write(ranged, "t1", "plays", BOTH_DAYS, together)
-    silver.land(ranged, "t1", BOTH_DAYS, "run")
+    land_staged(ranged, "t1", BOTH_DAYS, "run")
 
     key = ("silver/plays", "t1")
     assert read.content_hash(daily)[key] == read.content_hash(ranged)[key]

@@ -26,13 +26,12 @@ from analytics.lake import (
     paths,
     read,
     restore,
-    silver,
     snapshots,
     staging,
 )  # fmt: skip
 from analytics.lake.tables import TABLES
 from tests.builders import NOON, a_frame, a_play, a_row
-from tests.landing import DAY_ONE, DAY_TWO, a_line, a_tenant, drop, run
+from tests.landing import DAY_ONE, DAY_TWO, a_line, a_tenant, drop, land_staged, run
 from tests.unit.lake.aging import age
 
 PLAYS = "silver/plays"
@@ -46,7 +45,7 @@ def land(settings, interval: Interval, run_id: str, *rows: dict, table="plays", 
         pl.lit(interval.start.date()).alias("_arrived_on"),
     )
     staging.write(settings, tenant_id, table, interval, arrived)
-    return silver.land(settings, tenant_id, interval, run_id)
+    return land_staged(settings, tenant_id, interval, run_id)
 
 
 def stored(settings, tenant_id: str, table: str = "plays") -> pl.DataFrame:
@@ -72,7 +71,7 @@ def test_a_run_is_bound_once_and_one_that_changed_nothing_not_at_all(settings):
         land(settings, DAY_ONE, "run-1", a_play(tenant_id), tenant_id=tenant_id)
     before = DeltaTable(paths.snapshots(settings)).version()
     for run_id in ("run-1", "run-2"):
-        silver.land(settings, "t1", DAY_ONE, run_id)
+        land_staged(settings, "t1", DAY_ONE, run_id)
 
     assert DeltaTable(paths.snapshots(settings)).version() == before
     bound = snapshots.snapshots(settings)
@@ -104,7 +103,7 @@ def test_a_run_killed_before_it_was_bound_is_bound_by_the_retry(settings, monkey
         patched.setattr(snapshots, "bind", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             land(settings, DAY_ONE, "run-1", a_play())
-    silver.land(settings, "t1", DAY_ONE, "run-2")
+    land_staged(settings, "t1", DAY_ONE, "run-2")
 
     assert [s.run_id for s in snapshots.snapshots(settings, "t1")] == ["run-1"]
 

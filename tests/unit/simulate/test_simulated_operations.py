@@ -13,12 +13,13 @@ import pytest
 
 from analytics import gates
 from analytics.interval import Interval
-from analytics.lake import bronze, read, silver
+from analytics.lake import bronze, read
 from analytics.settings import PROJECT
 from analytics.simulate.layout import relation
 from analytics.simulate.operations import HOUR_MS
 from analytics.simulate.run import simulate
 from analytics.stack.postgres import Postgres
+from tests.landing import land_staged
 from tests.unit.simulate.small_worlds import DRIFT_DAY, START, profile, small
 
 pytestmark = pytest.mark.integration
@@ -132,7 +133,7 @@ def test_they_pass_the_gate_and_land_to_the_row(busy, make_settings):
     bronze.extract(settings, "nordic_beats", days, "run-1")
 
     report = gates.bronze(settings, "nordic_beats", days, "run-1")
-    landed = silver.land(settings, "nordic_beats", days, "run-1")
+    landed = land_staged(settings, "nordic_beats", days, "run-1")
 
     told = {
         table: (rows, resent)

@@ -13,10 +13,10 @@ import pytest
 
 from analytics import gates
 from analytics.errors import SettingsError, SourceError
-from analytics.lake import bronze, quarantine, read, silver
+from analytics.lake import bronze, quarantine, read
 from analytics.sources.sniff import sniff
 from tests.fresh import fresh
-from tests.landing import BOTH_DAYS, DAY_ONE, a_line, a_tenant, drop, run, stage
+from tests.landing import BOTH_DAYS, DAY_ONE, a_line, a_tenant, drop, land_staged, run, stage
 from tests.unit.sources.samples import DECLARED, PAID, Sample, taken
 
 PROJECT = Path(__file__).parents[3]
@@ -145,7 +145,7 @@ def test_times_no_clock_shows_are_set_aside_with_their_rule_and_lose_nobody(sett
     drop(settings, "t1", "2025-01-06", *lines)
     bronze.extract(settings, "t1", DAY_ONE, "run")
     gates.bronze(settings, "t1", DAY_ONE, "run")
-    landed = silver.land(settings, "t1", DAY_ONE, "run").rows
+    landed = land_staged(settings, "t1", DAY_ONE, "run").rows
     counts = [landed["plays"][c] for c in ("rows_in", "landed", "quarantined")]
     assert counts == [1500 + len(NO_CLOCK), 1500, len(NO_CLOCK)]
     assert landed["listeners"]["landed"] == 1, "a broken clock took the listener with it"

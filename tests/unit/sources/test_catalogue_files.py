@@ -14,9 +14,9 @@ import pytest
 
 from analytics import gates
 from analytics.errors import SchemaError
-from analytics.lake import bronze, quarantine, read, silver
+from analytics.lake import bronze, quarantine, read
 from analytics.lake.content import content_hash
-from tests.landing import DAY_ONE, a_tenant, drop_text
+from tests.landing import DAY_ONE, a_tenant, drop_text, land_staged
 
 SHARES = ("danceability", "energy", "speechiness", "acousticness", "instrumentalness", "liveness",
           "valence")  # fmt: skip
@@ -63,7 +63,7 @@ def two(make_settings):
 def gated(settings, tenant_id: str, run_id: str = "run"):
     bronze.extract(settings, tenant_id, DAY_ONE, run_id)
     gates.bronze(settings, tenant_id, DAY_ONE, run_id)
-    return silver.land(settings, tenant_id, DAY_ONE, run_id)
+    return land_staged(settings, tenant_id, DAY_ONE, run_id)
 
 
 def rows(settings, table: str, *columns: str, tenant_id: str = "t1") -> list[tuple[Any, ...]]:

@@ -20,7 +20,7 @@ from analytics.lake.content import content_hash
 from analytics.sources import json_lines
 from analytics.sources.sniff import extent, sniff, tenants_from_folder
 from analytics.tenants import get_tenant
-from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO, a_tenant, drop_text, run
+from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO, a_tenant, drop_text, land_staged, run
 from tests.unit.sources.samples import Sample, taken
 from tests.unit.sources.test_hostile import FEW, MANY, check, examples, spliced
 
@@ -69,7 +69,7 @@ def gated(settings, tenant_id: str, interval=DAY_ONE, run_id: str = "run") -> si
     """Extract, judge and land one interval."""
     bronze.extract(settings, tenant_id, interval, run_id)
     gates.bronze(settings, tenant_id, interval, run_id)
-    return silver.land(settings, tenant_id, interval, run_id)
+    return land_staged(settings, tenant_id, interval, run_id)
 
 
 def plays(settings, tenant_id: str = "t1") -> list[tuple[Any, ...]]:

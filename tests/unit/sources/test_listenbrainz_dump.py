@@ -19,7 +19,7 @@ from analytics.lake import bronze, quarantine, read, silver
 from analytics.lake.content import content_hash
 from analytics.sources import json_lines
 from analytics.sources.sniff import sniff
-from tests.landing import DAY_ONE, DAY_TWO, a_tenant, drop_text, run
+from tests.landing import DAY_ONE, DAY_TWO, a_tenant, drop_text, land_staged, run
 from tests.unit.sources.samples import Sample, taken
 from tests.unit.sources.test_hostile import FEW, check, examples, spliced
 
@@ -73,7 +73,7 @@ def settings(make_settings):
 def gated(settings, tenant_id: str, run_id: str = "run") -> silver.Landed:
     bronze.extract(settings, tenant_id, DAY_ONE, run_id)
     gates.bronze(settings, tenant_id, DAY_ONE, run_id)
-    return silver.land(settings, tenant_id, DAY_ONE, run_id)
+    return land_staged(settings, tenant_id, DAY_ONE, run_id)
 
 
 def plays(settings, tenant_id: str = "t1") -> pl.DataFrame:

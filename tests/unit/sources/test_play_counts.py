@@ -14,10 +14,10 @@ import pytest
 from analytics import gates
 from analytics.errors import GateFailed, SchemaError
 from analytics.interval import Interval
-from analytics.lake import bronze, quarantine, read, silver
+from analytics.lake import bronze, quarantine, read
 from analytics.lake.content import content_hash
 from analytics.sources.sniff import extent, sniff, tenants_from_folder
-from tests.landing import DAY_ONE, a_tenant, drop_text
+from tests.landing import DAY_ONE, a_tenant, drop_text, land_staged
 
 COUNTED = "userID\tartistID\tweight\n2\t51\t13883\n2\t52\t1\n3\t51\t7\n"
 ARTISTS = (
@@ -51,7 +51,7 @@ def two(make_settings):
 def gated(settings, tenant_id: str, interval: Interval = DAY_ONE, run_id: str = "run"):
     bronze.extract(settings, tenant_id, interval, run_id)
     report = gates.bronze(settings, tenant_id, interval, run_id)
-    return report, silver.land(settings, tenant_id, interval, run_id)
+    return report, land_staged(settings, tenant_id, interval, run_id)
 
 
 def rows(settings, table: str, *columns: str, tenant_id: str = "t1") -> list[tuple[Any, ...]]:

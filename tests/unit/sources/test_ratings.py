@@ -10,10 +10,10 @@ import pytest
 
 from analytics import gates
 from analytics.interval import Interval
-from analytics.lake import bronze, quarantine, read, silver
+from analytics.lake import bronze, quarantine, read
 from analytics.lake.content import content_hash
 from analytics.sources.sniff import extent, sniff, tenants_from_folder
-from tests.landing import DAY_ONE, a_tenant, drop_text
+from tests.landing import DAY_ONE, a_tenant, drop_text, land_staged
 
 NOON = 1_736_164_800  # 2025-01-06 12:00 UTC
 # Two ratings, each in its dialect: user 196 gave item 242 3 stars at noon, user 7 item 9 4 later.
@@ -42,7 +42,7 @@ def settings(make_settings):
 def gated(settings, tenant_id: str, run_id: str = "run"):
     bronze.extract(settings, tenant_id, DAY_ONE, run_id)
     gates.bronze(settings, tenant_id, DAY_ONE, run_id)
-    return silver.land(settings, tenant_id, DAY_ONE, run_id)
+    return land_staged(settings, tenant_id, DAY_ONE, run_id)
 
 
 def reviews(settings, tenant_id: str = "t1") -> list[tuple[Any, ...]]:

@@ -13,10 +13,10 @@ import pytest
 from analytics import gates
 from analytics.errors import SchemaError
 from analytics.interval import Interval
-from analytics.lake import bronze, quarantine, read, silver
+from analytics.lake import bronze, quarantine, read
 from analytics.lake.content import content_hash
 from analytics.sources.sniff import extent, sniff, tenants_from_folder
-from tests.landing import DAY_ONE, a_tenant, drop_text
+from tests.landing import DAY_ONE, a_tenant, drop_text, land_staged
 
 NOON = 1_736_164_800  # 2025-01-06 12:00 UTC
 HEADER = "UserId\tSessionId\tItemId\tTime\tArtistId\n"
@@ -45,7 +45,7 @@ def settings(make_settings):
 def gated(settings, tenant_id: str, interval: Interval = DAY_ONE, run_id: str = "run"):
     bronze.extract(settings, tenant_id, interval, run_id)
     gates.bronze(settings, tenant_id, interval, run_id)
-    return silver.land(settings, tenant_id, interval, run_id)
+    return land_staged(settings, tenant_id, interval, run_id)
 
 
 def rows(settings, table: str, *columns: str, tenant_id: str = "t1") -> list[tuple[Any, ...]]:

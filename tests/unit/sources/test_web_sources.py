@@ -25,6 +25,7 @@ from analytics.sources import fetched, http_client, lastfm_api, listenbrainz_api
 from analytics.sources.base import Unit
 from analytics.tenants import Tenant
 from tests import landing
+from tests.landing import land_staged
 from tests.unit.sources.web import (
     BOTH,
     DAY,
@@ -319,7 +320,7 @@ def a_declared(tenant_id: str, known: WebService, *users: str) -> dict[str, Any]
 def run_with_gate(settings: Settings, tenant_id: str) -> tuple[bronze.Extracted, silver.Landed]:
     extracted = bronze.extract(settings, tenant_id, TWO_DAYS, "first")
     gates.bronze(settings, tenant_id, TWO_DAYS, "first")
-    return extracted, silver.land(settings, tenant_id, TWO_DAYS, "first")
+    return extracted, land_staged(settings, tenant_id, TWO_DAYS, "first")
 
 
 def silver_rows(settings: Settings, table: str, tenant_id: str) -> pl.DataFrame:
