@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from analytics.interval import Interval
 from analytics.lake import bronze, silver, staging
+from analytics.lake.candidates import candidates
 from analytics.settings import Settings
 
 DAY_ONE = Interval.of("2025-01-06", "2025-01-07")
@@ -66,21 +70,40 @@ def drop_text(settings: Settings, name: str, text: str | bytes) -> Path:
     return path
 
 
-def stage(settings: Settings, tenant_id: str, interval: Interval) -> bronze.Candidates:
+def stage(
+    settings: Settings, tenant_id: str, interval: Interval, run_id: str = "run"
+) -> dict[str, pl.DataFrame]:
     """Let everything that could be read through, as a gate without a rule would."""
-    candidates = bronze.candidates(settings, tenant_id, interval)
-    for table, rows in candidates.items():
-        rejected = candidates.rejected(table)
-        outside = candidates.out_of_interval.get(table, 0)
+    came, left = candidates(settings, tenant_id, interval)
+    for table, rows in came.items():
+        rejected = left.rejected(table)
+        outside = left.out_of_interval.get(table, 0)
         counts = staging.Counts(rows.height + rejected + outside, rejected, outside)
-        staging.write(settings, tenant_id, table, interval, rows, counts)
-    return candidates
+        stage_rows(settings, tenant_id, table, interval, rows, counts, run_id=run_id)
+    return came
+
+
+def stage_rows(
+    settings: Settings,
+    tenant_id: str,
+    table: str,
+    interval: Interval,
+    rows: pl.DataFrame,
+    counts: staging.Counts | None = None,
+    *,
+    run_id: str = "run",
+) -> None:
+    """Stage these rows of one table."""
+    with tempfile.TemporaryDirectory() as folder:
+        good = staging.portions(tenant_id, table, run_id, Path(folder))
+        good.add(rows)
+        staging.keep(settings, tenant_id, table, interval, good, counts)
 
 
 def run(settings: Settings, tenant_id: str, interval: Interval, run_id: str) -> silver.Landed:
     """Extract, stage and land one interval."""
     bronze.extract(settings, tenant_id, interval, run_id)
-    stage(settings, tenant_id, interval)
+    stage(settings, tenant_id, interval, run_id)
     return land_staged(settings, tenant_id, interval, run_id)
 
 

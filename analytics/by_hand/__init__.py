@@ -76,7 +76,7 @@ def require_free(settings: Settings, tenant: Tenant, interval: Interval) -> None
         return
     for table in TABLES:
         staged = staging.read(settings, tenant.id, table, interval)
-        if staged is not None and names.intersection(staged[0]["_source"].unique()):
+        if staged is not None and names & staged.sources():
             raise LakeError(
                 f"{tenant.id}: rows of its own sources passed the gate for {interval} and have not "
                 "landed. Clear the `land` of that `ingest` run, then run this again"

@@ -11,19 +11,22 @@ Red      a table breaks a table rule (its columns, the volume and freshness its 
 from __future__ import annotations
 
 import logging
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
 from analytics.errors import GateFailed
 from analytics.gates import data_docs, engine, learned
 from analytics.gates.daily_profile import daily_profile
-from analytics.gates.judge import judge
+from analytics.gates.judge import Hearing, Judgement, judge
 from analytics.gates.publish import publish
 from analytics.gates.report import GateReport, RuleResult
 from analytics.interval import Interval
-from analytics.lake import bronze as lake
 from analytics.lake import quarantine, schemas, staging
+from analytics.lake.candidates import LeftOut, portions
+from analytics.lake.portions import Portions
 from analytics.lake.tables import TABLES
 from analytics.settings import Settings
 from analytics.sources import reader
@@ -40,21 +43,19 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
     Raises GateFailed when a table stops; the report and its data docs are
     written all the same.
     """
-    tenant = get_tenant(settings, tenant_id)
-    candidates = lake.candidates(settings, tenant_id, interval)
+    settings.spool.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="gate-", dir=settings.spool) as spool:
+        return _bronze(settings, get_tenant(settings, tenant_id), interval, run_id, Path(spool))
+
+
+def _bronze(
+    settings: Settings, tenant: Tenant, interval: Interval, run_id: str, spool: Path
+) -> GateReport:
+    tenant_id = tenant.id
     engine.context()
-    from expectations import bronze as suites
     from expectations import learned as learned_suite
 
-    judged = {
-        table: judge(
-            suites.suite(table, interval, owing(tenant, table), lacking(tenant, table)),
-            frame,
-            tenant.bad_row_budget,
-            unreadable=candidates.rejected(table),
-        )
-        for table, frame in candidates.items()
-    }
+    judged, left = _heard(settings, tenant, interval, run_id, spool)
     for source in tenant.sources:
         changes = schemas.changes(settings, tenant_id, source, interval, run_id)
         if changes:
@@ -85,18 +86,41 @@ def bronze(settings: Settings, tenant_id: str, interval: Interval, run_id: str) 
             door=DOOR,
             run_id=run_id,
         )
-        outside = candidates.out_of_interval.get(table, 0)
+        outside = left.out_of_interval.get(table, 0)
         counts = staging.Counts(
             rows_in=judgement.rows + outside,
             quarantined=judgement.bad.height + judgement.unreadable,
             out_of_interval=outside,
         )
-        staging.write(settings, tenant_id, table, interval, judgement.good, counts)
+        staging.keep(settings, tenant_id, table, interval, judgement.good, counts)
     log.info(
         "%s: the bronze gate let %d rows pass and set %d aside",
-        tenant_id, sum(frame.height for frame in good.values()), report.quarantined,
+        tenant_id, sum(rows.height for rows in good.values()), report.quarantined,
     )  # fmt: skip
     return report
+
+
+def _heard(
+    settings: Settings, tenant: Tenant, interval: Interval, run_id: str, spool: Path
+) -> tuple[dict[str, Judgement], LeftOut]:
+    """The judgement on each table, its rows taken as they come, and what was left out."""
+    from expectations import bronze as suites
+
+    left = LeftOut()
+    hearings: dict[str, Hearing] = {}
+    for table, rows in portions(settings, tenant.id, interval, left):
+        if table not in hearings:
+            hearings[table] = Hearing(
+                suites.suite(table, interval, owing(tenant, table), lacking(tenant, table)),
+                staging.portions(tenant.id, table, run_id, spool / f"{table}.good"),
+                Portions(spool / f"{table}.bad"),
+            )
+        hearings[table].hear(rows)
+    judged = {
+        table: hearing.verdict(tenant.bad_row_budget, left.rejected(table))
+        for table, hearing in hearings.items()
+    }
+    return judged, left
 
 
 def columns_changed(source: Source, changes: list[schemas.Change]) -> RuleResult:

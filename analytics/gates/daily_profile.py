@@ -11,6 +11,7 @@ from datetime import date
 
 import polars as pl
 
+from analytics.lake.portions import Portions
 from analytics.lake.tables import TABLES, Table
 
 SAMPLE = 5_000  # rows of a day that are looked at; of a larger day every n-th
@@ -30,14 +31,12 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
 NUMBERS = pl.Float64
 
 
-def daily_profile(
-    tenant_id: str, frames: Mapping[str, pl.DataFrame], days: list[date]
-) -> pl.DataFrame:
+def daily_profile(tenant_id: str, tables: Mapping[str, Portions], days: list[date]) -> pl.DataFrame:
     """The profile of the canonical tables' rows that happened on these days, empty days too."""
     found = [
         part.select(pl.lit(tenant_id).alias("tenant_id"), pl.lit(name).alias("table"), pl.all())
-        for name, frame in frames.items()
-        for part in _of(TABLES[name], frame, days)
+        for name, portions in tables.items()
+        for part in _of(TABLES[name], portions, days)
     ]
     if not found:
         return pl.DataFrame(schema=COLUMNS)
@@ -51,17 +50,21 @@ def _typed(part: pl.DataFrame) -> list[pl.Expr]:
     ]
 
 
-def _of(table: Table, frame: pl.DataFrame, days: list[date]) -> Iterator[pl.DataFrame]:
+def _of(table: Table, portions: Portions, days: list[date]) -> Iterator[pl.DataFrame]:
     wanted = pl.DataFrame({"day": days}, schema={"day": pl.Date})
-    dated = frame.with_columns(day=pl.col(table.time).dt.date()).join(wanted, on="day", how="semi")
-    counted = dated.group_by("day").agg(value=pl.len().cast(NUMBERS))
+    day = pl.col(table.time).dt.date().alias("day")
+    counts = [
+        rows.group_by(day).agg(value=pl.len().cast(NUMBERS))
+        for rows in portions.columns(table.time)
+    ]
+    counted = pl.concat(counts).group_by("day").sum().join(wanted, on="day", how="semi")
     yield wanted.join(counted, on="day", how="left").select(
         "day", pl.lit("").alias("column"), pl.lit("rows").alias("measure"),
         pl.col("value").fill_null(0).cast(pl.Int64).alias("rows"), pl.col("value").fill_null(0),
     )  # fmt: skip
-    if dated.is_empty():
+    if counted.is_empty():
         return
-    dated = _sampled(dated)
+    dated = _sampled(table, portions, counted)
     plain = [c for c in table.columns if c not in ("tenant_id", table.time)]
     measures = {
         (column, measure): value
@@ -85,10 +88,24 @@ def _of(table: Table, frame: pl.DataFrame, days: list[date]) -> Iterator[pl.Data
             yield _shares(dated, column, pl.col(column), "words")
 
 
-def _sampled(dated: pl.DataFrame) -> pl.DataFrame:
+def _sampled(table: Table, portions: Portions, counted: pl.DataFrame) -> pl.DataFrame:
     """At most SAMPLE rows a day, evenly from all over it."""
-    every = (pl.len() + SAMPLE - 1) // SAMPLE
-    return dated.filter((pl.int_range(pl.len()) % every == 0).over("day"))
+    every = counted.select("day", every=(pl.col("value").cast(pl.Int64) + SAMPLE - 1) // SAMPLE)
+    seen = every.select("day", seen=pl.lit(0, pl.Int64))  # rows of the day in earlier portions
+    found = []
+    for rows in portions.columns(*(c for c in table.columns if c != "tenant_id")):
+        day = rows.select(day=pl.col(table.time).dt.date())
+        of_day = day.join(every, on="day", how="left", maintain_order="left").join(
+            seen, on="day", how="left", maintain_order="left"
+        )
+        number = pl.int_range(pl.len(), dtype=pl.Int64).over("day") + pl.col("seen")
+        chosen = of_day.select((number % pl.col("every") == 0).fill_null(False)).to_series()
+        found.append(rows.with_columns(day["day"]).filter(chosen))
+        more = day.group_by("day").agg(more=pl.len().cast(pl.Int64))
+        seen = seen.join(more, on="day", how="left").select(
+            "day", seen=pl.col("seen") + pl.col("more").fill_null(0)
+        )
+    return pl.concat(found)
 
 
 def _measures(name: str, dtype: object) -> dict[str, pl.Expr]:

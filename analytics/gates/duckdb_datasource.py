@@ -6,14 +6,19 @@ type `duckdb`; import it inside functions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
 import pyarrow as pa
 import sqlalchemy
 import sqlalchemy.dialects.postgresql
 from great_expectations.datasource.fluent import SQLDatasource
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from sqlalchemy.pool import StaticPool
+
+from analytics.lake.portions import ROWS, Portions
 
 
 class DuckDBExecutionEngine(SqlAlchemyExecutionEngine):
@@ -44,7 +49,10 @@ class DuckDBDatasource(SQLDatasource):
 
     def get_execution_engine(self) -> SqlAlchemyExecutionEngine:
         if self._execution_engine is None:
-            self._execution_engine = DuckDBExecutionEngine(engine=self.get_engine())
+            self._execution_engine = DuckDBExecutionEngine(
+                engine=self.get_engine(),
+                create_temp_table=False,  # a copy of every row, to be read a few times
+            )
         return self._execution_engine
 
     def register(self, name: str, table: pa.Table) -> None:
@@ -54,5 +62,41 @@ class DuckDBDatasource(SQLDatasource):
     def unregister(self, name: str) -> None:
         self._raw().unregister(name)
 
+    def view(self, name: str, portions: Iterable[Portions], columns: Sequence[str]) -> None:
+        """Show these columns of what the portions hold, in files and in memory, as `name`."""
+        parts = []
+        for number, portion in enumerate(portions):
+            held = f"{name}_{number}"
+            if portion.files:
+                fixed = [f"{_text(v)} as {_quoted(c)}" for c, v in portion.constants.items()]
+                files = ", ".join(_text(str(kinds[ROWS])) for kinds in portion.files)
+                whole = f"(select {', '.join([*fixed, '*'])} from read_parquet([{files}]))"  # noqa: S608
+                parts.append(f"select {_list(columns)} from {whole}")  # noqa: S608
+            if portion.frames:
+                self.register(held, pl.concat(portion.frames).select(columns).to_arrow())
+                parts.append(f"select {_list(columns)} from {_quoted(held)}")  # noqa: S608
+        self._raw().execute(f"create view {_quoted(name)} as {' union all '.join(parts)}")
+
+    def limit(self, memory: str, folder: Path) -> None:
+        """Take no more memory than this; what does not fit goes below the folder."""
+        self._raw().execute(f"set memory_limit = {_text(memory)}")
+        self._raw().execute(f"set temp_directory = {_text(str(folder / 'duckdb'))}")
+        self._raw().execute("set preserve_insertion_order = false")
+
+    def close(self) -> None:
+        self.get_engine().dispose()
+
     def _raw(self) -> Any:
         return self.get_engine().raw_connection().dbapi_connection
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _list(columns: Iterable[str]) -> str:
+    return ", ".join(map(_quoted, columns))

@@ -1,7 +1,7 @@
-"""The seam to Great Expectations: validates a suite on a Polars frame, over DuckDB.
+"""The seam to Great Expectations: validates a suite on Polars frames or files, over DuckDB.
 
-DuckDB reads the frame in place through Arrow: ten expectations on a million
-rows take about half a second, a quarter of what pandas needs and a tenth of
+DuckDB reads a frame in place through Arrow, and many rows from their files: ten expectations
+on a million rows take about half a second, a quarter of what pandas needs and a tenth of
 PostgreSQL. Everything Great Expectations is imported here, inside functions:
 the import takes seconds and no other room should pay for it.
 """
@@ -12,11 +12,14 @@ import functools
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+
+from analytics.lake.portions import Portions
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from analytics.gates.duckdb_datasource import DuckDBDatasource
 
+MEMORY = "512MB"  # of DuckDB over rows on disk; beyond it spills
 COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0}
 
 
@@ -54,19 +58,27 @@ def context() -> EphemeralDataContext:
     return made
 
 
+@dataclass(frozen=True)
+class Rows:
+    """What Great Expectations is shown: these columns of all portions."""
+
+    portions: Sequence[Portions]
+    columns: Sequence[str]
+
+
 def validate(
     expectations: Iterable[Expectation],
-    frame: pl.DataFrame,
+    rows: Rows,
     name: str,
     result_format: dict[str, Any] | None = None,
 ) -> ExpectationSuiteValidationResult:
-    """What Great Expectations says about these expectations on this frame.
+    """What Great Expectations says about these expectations on these rows.
 
     `name` is the suite's and the asset's name in the result. Counts come back,
     no rows: the split finds those by the same rules.
     """
     suite = _suite(expectations, name)
-    with _batch_of(frame, name) as batch:
+    with _batch_of(rows, name) as batch:
         return batch.validate(suite, result_format=result_format or COUNTS_ONLY)
 
 
@@ -74,9 +86,10 @@ def unexpected_rows(
     expectations: Iterable[Expectation], frame: pl.DataFrame
 ) -> dict[str, list[int]]:
     """By rule, the numbers of the rows Great Expectations itself finds at fault, in order."""
+    numbered = frame.with_row_index("_row_index")
     result = validate(
         expectations,
-        frame.with_row_index("_row_index"),
+        Rows([Portions.of(numbered)], numbered.columns),
         "unexpected_rows",
         {"result_format": "COMPLETE", "unexpected_index_column_names": ["_row_index"]},
     )
@@ -104,14 +117,36 @@ def _frames() -> DuckDBDatasource:
 
 
 @contextmanager
-def _batch_of(frame: pl.DataFrame, name: str) -> Iterator[Batch]:
-    """The frame as a batch; the name is free again afterwards."""
-    source = _frames()
-    source.register(name, frame.to_arrow())
-    try:
+def _batch_of(rows: Rows, name: str) -> Iterator[Batch]:
+    """The rows as a batch; the name is free again afterwards."""
+    shown = _in_memory if not any(p.files for p in rows.portions) else _on_disk
+    with shown(rows, name) as source:
         known = {asset.name: asset for asset in source.assets}
         asset = known.get(name) or source.add_table_asset(name, table_name=name)
         whole = asset.batch_definitions or [asset.add_batch_definition_whole_table("whole")]
         yield whole[0].get_batch()
+
+
+@contextmanager
+def _in_memory(rows: Rows, name: str) -> Iterator[DuckDBDatasource]:
+    frames = [frame.select(rows.columns) for p in rows.portions for frame in p.frames]
+    source = _frames()
+    source.register(name, pl.concat(frames).to_arrow())
+    try:
+        yield source
     finally:
         source.unregister(name)
+
+
+@contextmanager
+def _on_disk(rows: Rows, name: str) -> Iterator[DuckDBDatasource]:
+    """A DuckDB of its own, which keeps to little memory and spills beside the files."""
+    made: Any = context()
+    source = made.data_sources.add_duckdb(name=name, connection_string="duckdb:///:memory:")
+    try:
+        source.limit(MEMORY, rows.portions[0].folder)
+        source.view(name, rows.portions, rows.columns)
+        yield source
+    finally:
+        source.close()
+        made.data_sources.delete(name)

@@ -9,10 +9,12 @@ must pass whole. Critical table rules always stop. Warnings never do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -20,6 +22,7 @@ import polars as pl
 from analytics.errors import AnalyticsError
 from analytics.gates import engine, split
 from analytics.gates.report import EXAMPLES, RuleResult
+from analytics.lake.portions import Portions
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -36,8 +39,8 @@ BUDGET_RULE = "bad_rows_within_budget"
 class Judgement:
     """The verdict on one table."""
 
-    good: pl.DataFrame  # as it came, less the bad rows
-    bad: pl.DataFrame  # as it came, each row once
+    good: Portions  # as it came, less the bad rows
+    bad: Portions  # as it came, each row once
     broken: pl.DataFrame  # as it came plus _rule, _column, _value: one row per bad row and rule
     results: tuple[RuleResult, ...]
     rows: int  # came, unreadable ones included
@@ -62,55 +65,168 @@ def judge(
     *,
     unreadable: int = 0,
 ) -> Judgement:
-    """Judge what came against a suite; `unreadable` rows count as bad ones.
+    """Judge what came as one frame."""
+    heard = Hearing(suite, Portions(), Portions())
+    heard.hear(frame)
+    return heard.verdict(budget, unreadable)
 
-    A budget of None is for measures, which are no rows of the tenant's: none are counted.
 
-    Raises AnalyticsError when Great Expectations cannot evaluate a rule or
-    disagrees with the split about the number of bad rows: that is our bug.
-    """
-    rows = frame.height + unreadable
-    allowed = allowed_rows(budget or 0, rows)
-    readable = [e for e in suite.expectations if _reads(e) <= set(frame.columns)]
-    predicates = {split.rule_of(e): split.predicate(e) for e in readable if split.is_row_rule(e)}
-    faults = frame.select(
-        **{rule: p.broken for rule, p in predicates.items()},
-        **{f"considered {rule}": p.considered for rule, p in predicates.items()},
-    )
-    considered = {r: int(faults[f"considered {r}"].sum()) for r in predicates}
+class Hearing:
+    """One table on trial: its rows are heard a portion at a time, then comes the verdict."""
 
-    verdict = engine.validate(
-        [_tolerating(e, allowed, considered) for e in readable],
-        _visible(suite, frame),
-        suite.name,
-    )
-    results = _results(suite, verdict, frame, predicates, faults, considered)
+    def __init__(self, suite: ExpectationSuite, good: Portions, bad: Portions) -> None:
+        """`good` and `bad` keep the rows, split by the critical row rules."""
+        self._suite = suite
+        self._good, self._bad = good, bad
+        self._readable: list[Expectation] = []
+        self._predicates: dict[str, split.Predicate] = {}
+        self._considered: Counter[str] = Counter()
+        self._broken: Counter[str] = Counter()
+        self._examples: dict[str, list[str]] = {}
+        self._rows = 0
+        self._schema: dict[str, pl.DataType] = {}
 
-    critical = [r.rule for r in results if r.kind == "row" and r.severity == "critical"]
-    mask = pl.Series([False], dtype=pl.Boolean).new_from_index(0, frame.height)
-    for rule in critical:
-        mask = mask | faults[rule]
-    bad = frame.filter(mask)
-    broken = _broken_rules(frame, faults, [predicates[rule] for rule in critical])
-    if budget is not None:
-        results.append(_budget_result(bad.height + unreadable, rows, allowed, broken, unreadable))
-    good = frame.filter(~mask)
-    if bad.height and not any(result.stops for result in results):
-        _must_pass_whole(suite, readable, good)
-    return Judgement(good, bad, broken, tuple(results), rows, unreadable, allowed, verdict)
+    def hear(self, rows: pl.DataFrame) -> None:
+        """Count what breaks which rule, and keep the good rows apart from the bad."""
+        if not self._schema:
+            self._schema = dict(rows.schema)
+            self._readable = [e for e in self._suite.expectations if _reads(e) <= set(rows.columns)]
+            row_rules = [e for e in self._readable if split.is_row_rule(e)]
+            self._predicates = {split.rule_of(e): split.predicate(e) for e in row_rules}
+        self._rows += rows.height
+        faults = rows.select(
+            **{rule: p.broken for rule, p in self._predicates.items()},
+            **{f"considered {rule}": p.considered for rule, p in self._predicates.items()},
+        )
+        for rule, p in self._predicates.items():
+            self._considered[rule] += int(faults[f"considered {rule}"].sum())
+            count = int(faults[rule].sum())
+            self._broken[rule] += count
+            if count:
+                shown = self._examples.setdefault(rule, [])
+                shown += _examples(rows.filter(faults[rule]), p.value)
+        is_bad = pl.Series([False]).new_from_index(0, rows.height)
+        for expectation in _critical(self._readable):
+            is_bad = is_bad | faults[split.rule_of(expectation)]
+        if is_bad.any():
+            self._bad.add(rows.filter(is_bad))
+            rows = rows.filter(~is_bad)
+        self._good.add(rows)
+
+    def verdict(self, budget: float | None, unreadable: int = 0) -> Judgement:
+        """What Great Expectations says of all that was heard; `unreadable` rows are bad ones.
+
+        A budget of None is for measures, which are no rows of the tenant's: none are counted.
+
+        Raises AnalyticsError when Great Expectations cannot evaluate a rule or
+        disagrees with the split about the number of bad rows: that is our bug.
+        """
+        rows, bad = self._rows + unreadable, self._bad.height
+        allowed = allowed_rows(budget or 0, rows)
+        came = engine.Rows([self._good, self._bad], self._visible())
+        verdict = engine.validate(
+            [_tolerating(e, allowed, self._considered) for e in self._readable],
+            came,
+            self._suite.name,
+        )
+        results = self._results(verdict)
+        critical = [split.rule_of(e) for e in _critical(self._readable)]
+        if budget is not None:
+            by_rule = {rule: self._broken[rule] for rule in critical}
+            results.append(_budget_result(bad + unreadable, rows, allowed, by_rule, unreadable))
+        is_stopped = any(result.stops for result in results)
+        if bad and not is_stopped:
+            self._must_pass_whole()
+        # What is stopped is not set aside, and may be any number of rows.
+        judged = islice(self._bad, 1 if is_stopped else None)
+        broken = [
+            _with_rule(portion, self._predicates[rule]) for portion in judged for rule in critical
+        ]
+        if not broken:
+            nothing = pl.DataFrame(schema=self._schema)
+            broken = [nothing.with_columns(_rule=None, _column=None, _value=None)]
+        return Judgement(
+            self._good,
+            self._bad,
+            pl.concat(broken),
+            tuple(results),
+            rows,
+            unreadable,
+            allowed,
+            verdict,
+        )
+
+    def _visible(self) -> list[str]:
+        """The table's own columns, and of the lineage what a rule reads."""
+        read = set().union(*map(_reads, self._suite.expectations))
+        return [c for c in self._schema if not c.startswith("_") or c in read]
+
+    def _results(self, verdict: ExpectationSuiteValidationResult) -> list[RuleResult]:
+        said = {_rule_said(result): result for result in verdict.results}
+        results = []
+        for expectation in self._suite.expectations:
+            rule = split.rule_of(expectation)
+            if rule not in said:  # its column did not come; columns_match stops that
+                continue
+            result = said[rule]
+            if result.exception_info and _raised(result.exception_info):
+                raise AnalyticsError(
+                    f"{self._suite.name}: Great Expectations could not evaluate {rule}: "
+                    f"{result.exception_info}"
+                )
+            found = dict(result.result)
+            unexpected = int(found.get("unexpected_count") or 0)
+            if rule in self._predicates and unexpected != self._broken[rule]:
+                raise AnalyticsError(
+                    f"{self._suite.name}: Great Expectations finds {unexpected} rows against "
+                    f"{rule}, the split {self._broken[rule]}; correct analytics/gates/split.py"
+                )
+            is_row_rule = rule in self._predicates
+            results.append(
+                RuleResult(
+                    rule=rule,
+                    kind=(expectation.meta or {})["kind"],
+                    severity=str(getattr(expectation.severity, "value", expectation.severity)),
+                    passed=bool(result.success),
+                    unexpected=unexpected,
+                    considered=self._considered[rule] if is_row_rule else self._rows,
+                    columns=split.columns_of(expectation),
+                    reason=str(expectation.description or "").removeprefix(f"{rule}: "),
+                    expectation=result.expectation_config.type if result.expectation_config else "",
+                    observed="" if result.success else _observed(expectation, found),
+                    examples=tuple(dict.fromkeys(self._examples.get(rule, ())))[:EXAMPLES],
+                )
+            )
+        return results
+
+    def _must_pass_whole(self) -> None:
+        """What is left passes every critical row rule without any tolerance."""
+        left = engine.Rows([self._good], self._visible())
+        verdict = engine.validate(_critical(self._readable), left, f"{self._suite.name}_rest")
+        broken = [_rule_said(result) for result in verdict.results if not result.success]
+        if broken:
+            raise AnalyticsError(
+                f"{self._suite.name}: rows were split off, yet the rest breaks "
+                f"{', '.join(broken)}; correct analytics/gates/split.py"
+            )
+
+
+def _critical(expectations: Iterable[Expectation]) -> list[Expectation]:
+    """The rules by which rows are set aside."""
+    return [
+        e
+        for e in expectations
+        if split.is_row_rule(e) and getattr(e.severity, "value", e.severity) == "critical"
+    ]
 
 
 def _reads(expectation: Expectation) -> set[str]:
     return {*split.columns_of(expectation), *split.read_beside(expectation)}
 
 
-def _visible(suite: ExpectationSuite, frame: pl.DataFrame) -> pl.DataFrame:
-    """The table's own columns, and of the lineage what a rule reads."""
-    read = set().union(*map(_reads, suite.expectations))
-    return frame.select(c for c in frame.columns if not c.startswith("_") or c in read)
-
-
-def _tolerating(expectation: Expectation, allowed: int, considered: dict[str, int]) -> Expectation:
+def _tolerating(
+    expectation: Expectation, allowed: int, considered: Mapping[str, int]
+) -> Expectation:
     """The expectation with `mostly` so set that exactly `allowed` rows may fail.
 
     Great Expectations counts the share among the rows a rule has an opinion on,
@@ -121,52 +237,6 @@ def _tolerating(expectation: Expectation, allowed: int, considered: dict[str, in
         return expectation
     mostly = max(0.0, (float(considered[rule]) - float(allowed)) / float(considered[rule]))
     return expectation.copy(update={"mostly": mostly})
-
-
-def _results(
-    suite: ExpectationSuite,
-    verdict: ExpectationSuiteValidationResult,
-    frame: pl.DataFrame,
-    predicates: dict[str, split.Predicate],
-    faults: pl.DataFrame,
-    considered: dict[str, int],
-) -> list[RuleResult]:
-    said = {_rule_said(result): result for result in verdict.results}
-    results = []
-    for expectation in suite.expectations:
-        rule = split.rule_of(expectation)
-        if rule not in said:  # its column did not come; columns_match stops that
-            continue
-        result = said[rule]
-        if result.exception_info and _raised(result.exception_info):
-            raise AnalyticsError(
-                f"{suite.name}: Great Expectations could not evaluate {rule}: "
-                f"{result.exception_info}"
-            )
-        found = dict(result.result)
-        unexpected = int(found.get("unexpected_count") or 0)
-        if rule in predicates and unexpected != int(faults[rule].sum()):
-            raise AnalyticsError(
-                f"{suite.name}: Great Expectations finds {unexpected} rows against {rule}, the "
-                f"split finds {faults[rule].sum()}; correct analytics/gates/split.py"
-            )
-        p = predicates.get(rule)
-        results.append(
-            RuleResult(
-                rule=rule,
-                kind=(expectation.meta or {})["kind"],
-                severity=str(getattr(expectation.severity, "value", expectation.severity)),
-                passed=bool(result.success),
-                unexpected=unexpected,
-                considered=considered.get(rule, frame.height),
-                columns=split.columns_of(expectation),
-                reason=str(expectation.description or "").removeprefix(f"{rule}: "),
-                expectation=result.expectation_config.type if result.expectation_config else "",
-                observed="" if result.success else _observed(expectation, found),
-                examples=_examples(frame.filter(faults[rule]), p.value) if p else (),
-            )
-        )
-    return results
 
 
 def _rule_said(result: ExpectationValidationResult) -> str:
@@ -197,33 +267,25 @@ def _said(value: object) -> str:
     return "nothing" if value is None else str(value)
 
 
-def _examples(rows: pl.DataFrame, value: pl.Expr) -> tuple[str, ...]:
+def _examples(rows: pl.DataFrame, value: pl.Expr) -> list[str]:
     shown = rows.head(1000).select(value.fill_null("null").alias("value"))["value"]
-    return tuple(shown.unique(maintain_order=True).head(EXAMPLES))
+    return shown.unique(maintain_order=True).head(EXAMPLES).to_list()
 
 
-def _broken_rules(
-    frame: pl.DataFrame, faults: pl.DataFrame, predicates: Sequence[split.Predicate]
-) -> pl.DataFrame:
-    """The rows at fault with what they broke: one row per source row and rule."""
-    return pl.concat(
-        [
-            frame.filter(faults[p.rule]).with_columns(
-                pl.lit(p.rule, pl.String).alias("_rule"),
-                pl.lit(", ".join(p.columns), pl.String).alias("_column"),
-                p.value.alias("_value"),
-            )
-            for p in predicates
-        ]
-        or [frame.clear().with_columns(_rule=None, _column=None, _value=None)]
+def _with_rule(rows: pl.DataFrame, p: split.Predicate) -> pl.DataFrame:
+    """Of these rows those that break the rule, with what they broke."""
+    return rows.filter(p.broken).with_columns(
+        pl.lit(p.rule, pl.String).alias("_rule"),
+        pl.lit(", ".join(p.columns), pl.String).alias("_column"),
+        p.value.alias("_value"),
     )
 
 
 def _budget_result(
-    count: int, rows: int, allowed: int, broken: pl.DataFrame, unreadable: int
+    count: int, rows: int, allowed: int, by_rule: Mapping[str, int], unreadable: int
 ) -> RuleResult:
-    by_rule = broken.group_by("_rule").len().sort("len", "_rule", descending=[True, False])
-    examples = [f"{rule} ({n})" for rule, n in by_rule.head(EXAMPLES).iter_rows()]
+    most = sorted(by_rule.items(), key=lambda item: (-item[1], item[0]))
+    examples = [f"{rule} ({n})" for rule, n in most[:EXAMPLES] if n]
     if unreadable:
         examples.insert(0, f"unreadable ({unreadable})")
     return RuleResult(
@@ -236,21 +298,3 @@ def _budget_result(
         reason="Each bad row counts once, whatever it broke, unreadable ones included.",
         examples=tuple(examples[:EXAMPLES]),
     )
-
-
-def _must_pass_whole(
-    suite: ExpectationSuite, readable: list[Expectation], good: pl.DataFrame
-) -> None:
-    """What is left passes every critical row rule without any tolerance."""
-    strict = [
-        e
-        for e in readable
-        if split.is_row_rule(e) and getattr(e.severity, "value", e.severity) == "critical"
-    ]
-    verdict = engine.validate(strict, _visible(suite, good), f"{suite.name}_rest")
-    broken = [_rule_said(result) for result in verdict.results if not result.success]
-    if broken:
-        raise AnalyticsError(
-            f"{suite.name}: rows were split off, yet the rest breaks {', '.join(broken)}; "
-            "correct analytics/gates/split.py"
-        )

@@ -62,7 +62,7 @@ def profile(settings: Settings, tenant_id: str, prepared: Sequence[Prepared]) ->
         {
             "tenant_id": tenant_id,
             "table": name,
-            "rows": one.rows.height,
+            "rows": one.height,
             **_keys(one),
             **_tenants(tenant_id, one),
             **_times(one),
@@ -77,29 +77,38 @@ def profile(settings: Settings, tenant_id: str, prepared: Sequence[Prepared]) ->
 
 def _keys(one: Prepared) -> dict[str, Any]:
     """Of the keys that come, how many there are and how many rows silver would hold."""
-    keys = pl.concat([one.known[one.table.key], one.rows[one.table.key]])
-    replaced = one.replaced[one.table.key].n_unique()
-    twice = [
-        s.filter(s.is_duplicated()) for s in (one.known[one.table.key], one.rows[one.table.key])
-    ]
+    key = one.table.key
+    # 64 bits of a key tell it from others, and many fit into memory.
+    coming = [frame[key].hash() for frame in one.frames(key)]
+    known = one.known[key]
+    both = pl.concat([known.hash(), *coming])
+    replaced = one.replaced[key].n_unique()
+    keys = both.n_unique()
+    repeated = [known.filter(known.is_duplicated())]
+    if keys < both.len() - replaced:
+        all_coming = pl.concat([frame[key] for frame in one.frames(key)])
+        repeated.append(all_coming.filter(all_coming.is_duplicated()))
     return {
-        "keys": keys.n_unique(),
-        "held": keys.len() - replaced,
-        "repeated": _some(pl.concat(twice)),
+        "keys": keys,
+        "held": both.len() - replaced,
+        "repeated": _some(pl.concat(repeated)),
         "landed": one.line["landed"],
-        "grows_by": one.rows.height - replaced,
+        "grows_by": one.height - replaced,
     }
 
 
 def _tenants(tenant_id: str, one: Prepared) -> dict[str, Any]:
-    foreign = one.rows["tenant_id"].ne_missing(tenant_id)
-    others = one.rows["tenant_id"].filter(foreign).fill_null("null")
-    return {"own": one.rows.height - others.len(), "others": _some(others)}
+    found = [
+        frame["tenant_id"].filter(frame["tenant_id"].ne_missing(tenant_id))
+        for frame in one.frames("tenant_id")
+    ]
+    others = pl.concat(found).fill_null("null")
+    return {"own": one.height - others.len(), "others": _some(others)}
 
 
 def _times(one: Prepared) -> dict[str, Any]:
     """Events lie within the touched days; a state may be older, never younger."""
-    if one.rows.is_empty():
+    if not one.height:
         return {"timely": 0, "untimely": ""}
     days = whole_days(one.line)
     times = pl.col(one.table.time).cast(INSTANT, strict=False)
@@ -108,18 +117,22 @@ def _times(one: Prepared) -> dict[str, Any]:
         if one.table.is_event
         else times.is_between(EARLIEST, days.end)
     )
-    outside = one.rows.filter(~fine.fill_null(False)).select(
-        times.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    )
-    untimely = outside.to_series().fill_null("null")
-    return {"timely": one.rows.height - untimely.len(), "untimely": _some(untimely)}
+    found = [
+        frame.filter(~fine.fill_null(False)).select(times.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        for frame in one.frames(one.table.time)
+    ]
+    untimely = pl.concat(found).to_series().fill_null("null")
+    return {"timely": one.height - untimely.len(), "untimely": _some(untimely)}
 
 
 def _types(one: Prepared) -> dict[str, Any]:
-    declared, found = one.table.stored, one.rows.schema
-    wrong = [f"{c} {found.get(c, 'missing')}" for c, t in declared.items() if found.get(c) != t]
-    typed = len(declared) - len(wrong)
-    return {"columns": len(declared), "typed": typed, "mistyped": _some(wrong)}
+    wrong: dict[str, str] = {}
+    for schema in (dict(one.rows.schema), *(file.schema for file in one.files)):
+        for column, kind in one.table.stored.items():
+            if schema.get(column) != kind:
+                wrong.setdefault(column, f"{column} {schema.get(column, 'missing')}")
+    columns = len(one.table.stored)
+    return {"columns": columns, "typed": columns - len(wrong), "mistyped": _some(wrong.values())}
 
 
 def _references(
@@ -138,12 +151,13 @@ def _references(
     unknown = pl.lit(False)
     strangers: list[str] = []
     for column, other in asked.items():
-        ids = _unknown(settings, tenant_id, one.rows[column], other)
+        named = [f[column].drop_nulls().unique(maintain_order=True) for f in one.frames(column)]
+        ids = _unknown(settings, tenant_id, pl.concat(named), other)
         unknown |= pl.col(column).is_in(ids.implode())
         strangers.extend(ids.head(EXAMPLES))
     return {
-        "unknown": one.rows.filter(unknown).height,
-        "may_be_unknown": int(MAY_BE_UNKNOWN * one.rows.height),
+        "unknown": sum(f.filter(unknown).height for f in one.frames(*asked)),
+        "may_be_unknown": int(MAY_BE_UNKNOWN * one.height),
         "strangers": _some(strangers),
     }
 
@@ -151,8 +165,9 @@ def _references(
 def _unknown(settings: Settings, tenant_id: str, named: pl.Series, other: Prepared) -> pl.Series:
     """Which of these ids the other table does not know, now or once this landing is done."""
     key = other.table.key
-    ids = named.drop_nulls().unique(maintain_order=True).to_frame(key)
-    ids = ids.join(other.rows.select(key), on=key, how="anti", maintain_order="left")
+    ids = named.unique(maintain_order=True).to_frame(key)
+    for frame in other.frames(key):
+        ids = ids.join(frame, on=key, how="anti", maintain_order="left")
     if not ids.is_empty():
         held = read.scan(settings, other.table.name, tenant_id).select(key)
         known = held.join(ids.lazy(), on=key, how="semi").collect()

@@ -13,54 +13,75 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema
-from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, create_table_with_add_actions
 from obstore.exceptions import BaseError
-from obstore.store import from_url
+from obstore.store import ObjectStore, from_url
 
 from analytics.errors import LakeError
 
-ROWS_A_FILE = 2_000_000
+ROWS_A_FILE = 1_000_000
+COMPRESSION: Literal["snappy"] = "snappy"  # quick; upkeep writes small files anew, and tighter
 INDEXED = 32  # columns with statistics, as other writers do
 PREFIX = 32  # characters of a text in the statistics
 LAST = "\U0010ffff"  # sorts after any other character
 
 
 def create(
-    uri: str, frames: Iterable[pl.DataFrame], partition_by: list[str], commit: CommitProperties
+    uri: str,
+    like: pl.DataFrame,
+    files: Sequence[AddAction],
+    partition_by: list[str],
+    commit: CommitProperties,
 ) -> None:
-    """Make a table of these rows. Raises DeltaError when one is there already."""
-    frames = iter(frames)
-    first = next(frames)
-    large = _large([first, *frames])
-    actions = [action for frame in large for action in _written(uri, frame, partition_by)]
+    """Make a table of these files, which hold rows `like` these. DeltaError: one is there."""
     create_table_with_add_actions(
-        uri, _schema(first), actions, mode="error", partition_by=partition_by,
+        uri, _schema(like), [*files], mode="error", partition_by=partition_by,
         commit_properties=commit,
     )  # fmt: skip
 
 
-def append(table: DeltaTable, frames: Iterable[pl.DataFrame], commit: CommitProperties) -> None:
-    """Add these rows in one commit. Raises LakeError when they have not the table's columns."""
-    schema, partition_by = table.schema(), table.metadata().partition_columns
-    actions: list[AddAction | RemoveAction] = []
-    for frame in _large(frames):
-        if not _is_alike(_schema(frame), schema):
-            raise LakeError(
-                f"{table.table_uri} has the columns {_said(schema)}, not {_said(_schema(frame))}"
-            )
-        actions += _written(
-            table.table_uri, frame.select(f.name for f in schema.fields), partition_by
+def append(
+    table: DeltaTable, like: pl.DataFrame, files: Sequence[AddAction], commit: CommitProperties
+) -> None:
+    """Add these files in one commit. Raises LakeError when they have not the table's columns."""
+    schema = table.schema()
+    if not _is_alike(_schema(like), schema):
+        raise LakeError(
+            f"{table.table_uri} has the columns {_said(schema)}, not {_said(_schema(like))}"
         )
     table.create_write_transaction(
-        actions, "append", schema, partition_by, commit_properties=commit
+        [*files], "append", schema, table.metadata().partition_columns, commit_properties=commit
     )
+
+
+def data_files(
+    uri: str, frames: Iterable[pl.DataFrame], partition_by: Sequence[str] = ()
+) -> Iterator[AddAction]:
+    """Write the rows beside the table's files, unseen until a commit names them."""
+    for frame in _large(frames):
+        for values, rows in _parts(frame, partition_by):
+            if rows.height:
+                partition = dict(zip(partition_by, values, strict=True))
+                yield _file(uri, rows.drop(partition_by), partition)
+
+
+@contextmanager
+def discarding(uri: str, files: list[AddAction]) -> Iterator[list[AddAction]]:
+    """Files that no commit was given yet: those left in the list are removed in the end."""
+    try:
+        yield files
+    finally:
+        if files:
+            with refusals():
+                object_store(uri).delete([file.path for file in files])
 
 
 def _schema(frame: pl.DataFrame) -> Schema:
@@ -87,15 +108,8 @@ def _large(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         yield pl.concat(waiting)
 
 
-def _written(uri: str, frame: pl.DataFrame, partition_by: list[str]) -> Iterator[AddAction]:
-    for values, rows in _parts(frame, partition_by):
-        if rows.height:
-            partition = dict(zip(partition_by, values, strict=True))
-            yield _file(uri, rows.drop(partition_by), partition)
-
-
 def _parts(
-    frame: pl.DataFrame, partition_by: list[str]
+    frame: pl.DataFrame, partition_by: Sequence[str]
 ) -> Iterable[tuple[tuple[Any, ...], pl.DataFrame]]:
     ends = (
         frame.select(pl.col(partition_by).min()).rows()
@@ -107,29 +121,57 @@ def _parts(
 
 
 def _file(uri: str, rows: pl.DataFrame, partition: dict[str, Any]) -> AddAction:
-    folder = "".join(f"{column}={value}/" for column, value in partition.items())
-    path = f"{folder}part-{uuid.uuid4()}.parquet"
+    path = fresh_path(partition)
     size = _write(uri, path, rows)
+    return named(path, size, partition, json.dumps(statistics(rows)))
+
+
+def named(path: str, size: int, partition: dict[str, Any], stats: str) -> AddAction:
+    """A data file as a commit names it."""
     return AddAction(
         path=path,
         size=size,
         partition_values={column: str(value) for column, value in partition.items()},
         modification_time=int(time.time() * 1000),  # of the file, as a file system would say
         data_change=True,
-        stats=json.dumps(statistics(rows)),
+        stats=stats,
     )
+
+
+def fresh_path(partition: dict[str, Any]) -> str:
+    """Where a new data file goes, below the table's folder."""
+    folder = "".join(f"{column}={value}/" for column, value in partition.items())
+    return f"{folder}part-{uuid.uuid4()}.parquet"
 
 
 def _write(uri: str, path: str, rows: pl.DataFrame) -> int:
     """Put the file into the store, whole or not at all; gives its bytes. Raises OSError."""
     content = io.BytesIO()
-    rows.write_parquet(content)
-    url = uri if "://" in uri else Path(uri).absolute().as_uri()
+    rows.write_parquet(content, compression=COMPRESSION)
+    with refusals():
+        object_store(uri).put(path, content.getvalue())
+    return content.tell()
+
+
+def object_store(uri: str) -> ObjectStore:
+    """The files below a folder of the lake, each put there whole or not at all."""
+    make_folder(uri)
+    return from_url(uri if "://" in uri else Path(uri).absolute().as_uri())
+
+
+def make_folder(uri: str) -> None:
+    """Where folders are made: here, not in an object store."""
+    if "://" not in uri:
+        Path(uri).mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the store refuses, as OSError."""
     try:
-        from_url(url).put(path, content.getvalue())
+        yield
     except BaseError as error:
         raise OSError(str(error)) from None
-    return content.tell()
 
 
 def statistics(rows: pl.DataFrame) -> dict[str, Any]:

@@ -10,15 +10,15 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
 
 from analytics.errors import LakeError
 from analytics.lake import append
@@ -66,28 +66,40 @@ def write(
     target: str | DeltaTable,
     data: Rows,
     *,
+    files: Sequence[AddAction] = (),
     predicate: str | None = None,
     partition_by: list[str] | None = None,
     commit: CommitProperties | None = None,
 ) -> None:
     """Append to a table, or with a predicate replace the rows it selects.
 
-    A location instead of a table means that no table was there when the caller
-    looked; one that appeared since makes this fail, for `retrying` to look again.
+    `files` of rows like these, written already, are appended by the same commit. A location
+    instead of a table means that no table was there when the caller looked; one that appeared
+    since makes this fail, for `retrying` to look again.
     """
-    if isinstance(target, str):
-        _make_folder(target)
-        first = commit or CommitProperties()
-        # A retry inside the library would append to the winner's table without asking
-        # whether the two exclude each other.
-        first.max_commit_retries = 0
-        append.create(target, _frames(data), partition_by or [], first)
-    elif predicate is None:
-        append.append(target, _frames(data), commit or CommitProperties())
-    else:
+    if predicate is not None:
         write_deltalake(
             target, batches(data), mode="overwrite", predicate=predicate, commit_properties=commit
         )
+        return
+    commit = commit or CommitProperties()
+    frames = _frames(data)
+    first = next(frames)
+    frames = chain([first], frames)
+    # What was written for a commit that seems to have failed stays: who knows. It is swept away
+    # as old when no commit names it.
+    if isinstance(target, DeltaTable):
+        parts = target.metadata().partition_columns
+        fresh = append.data_files(target.table_uri, frames, parts)
+        append.append(target, first, [*files, *fresh], commit)
+        return
+    append.make_folder(target)
+    # A retry inside the library would append to the winner's table without asking
+    # whether the two exclude each other.
+    commit.max_commit_retries = 0
+    parts = partition_by or []
+    fresh = append.data_files(target, frames, parts)
+    append.create(target, first, [*files, *fresh], parts, commit)
 
 
 def _frames(data: Rows) -> Iterator[pl.DataFrame]:
@@ -192,8 +204,3 @@ def _of_store(error: Exception) -> LakeError | None:
         f"the object store of the lake failed: {found[0]}. Check the address and the login in its "
         "variables, then run the task again; nothing was half written"
     )
-
-
-def _make_folder(uri: str) -> None:
-    if "://" not in uri:
-        Path(uri).mkdir(parents=True, exist_ok=True)

@@ -7,30 +7,29 @@ the units again, and the earlier writes take the same rows twice without harm.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import chain, count
-from pathlib import Path
+from functools import partial
+from itertools import chain
 
 import polars as pl
+from deltalake.transaction import AddAction
 
 from analytics.errors import SchemaError, SourceError
 from analytics.interval import Interval
-from analytics.lake import anew, delta, paths, quarantine, schemas
+from analytics.lake import anew, append, delta, paths, quarantine, schemas
 from analytics.lake.lineage import REJECTS
 from analytics.settings import Settings
 from analytics.sources import reader
 from analytics.sources.base import Came, ReadUnit, Unit
 from analytics.tenants import Source, Tenant
 
-ROWS_IN_MEMORY = 500_000  # beyond, the rows of a group wait on disk
+ROWS_IN_MEMORY = 500_000  # beyond, the rows of a group wait as files of the table
 UNITS_A_COMMIT = 256
 
 Seen = Callable[[int, int], None]  # units read, of how many
-_numbers = count()  # of parts on disk
 
 
 def app(source: Source, unit: Unit) -> str:
@@ -42,9 +41,12 @@ def app(source: Source, unit: Unit) -> str:
 class Group:
     """Units that go in by one commit."""
 
+    uri: str  # of the bronze table
+    columns: pl.Schema
+    loose: list[AddAction]  # files that no commit was ever given
     units: list[Unit] = field(default_factory=list)
     frames: list[pl.DataFrame] = field(default_factory=list)
-    parts: list[Path] = field(default_factory=list)
+    files: list[AddAction] = field(default_factory=list)  # of rows that memory holds no more
     rejects: list[pl.DataFrame] = field(default_factory=list)
     rows: int = 0
     came: Came | None = None  # of a single unit
@@ -52,20 +54,32 @@ class Group:
     def take(self, other: Group) -> None:
         self.units += other.units
         self.frames += other.frames
-        self.parts += other.parts
+        self.files += other.files
         self.rejects += other.rejects
         self.rows += other.rows
 
     def is_full(self) -> bool:
         return self.rows >= ROWS_IN_MEMORY or len(self.units) >= UNITS_A_COMMIT
 
-    def spill(self, spool: Path) -> None:
-        """Let the rows that memory holds wait on disk, once they are many."""
+    def spill(self) -> None:
+        """Write the rows that memory holds, once they are so many."""
         if sum(frame.height for frame in self.frames) >= ROWS_IN_MEMORY:
-            part = spool / f"{next(_numbers)}.parquet"
-            pl.concat(self.frames).write_parquet(part)
-            self.parts.append(part)
+            for file in append.data_files(self.uri, anew.in_columns(self.frames, self.columns)):
+                self.files.append(file)
+                self.loose.append(file)
             self.frames = []
+
+    def portions(self, names: list[str] | None = None) -> Iterator[pl.DataFrame]:
+        """All rows; with names, those of these units alone."""
+        for frame in chain(self._written(), self.frames):
+            yield frame if names is None else frame.filter(pl.col("_file").is_in(names))
+
+    def are_given(self) -> None:
+        """The files are a commit's now, not ours to remove."""
+        self.loose[:] = [file for file in self.loose if file not in self.files]
+
+    def _written(self) -> Iterator[pl.DataFrame]:
+        return (pl.read_parquet(f"{self.uri}/{file.path}") for file in self.files)
 
 
 def ingest(
@@ -87,16 +101,18 @@ def ingest(
     """
     rows = rejected = 0
     problems: list[SourceError] = []
-    settings.spool.mkdir(parents=True, exist_ok=True)
+    door = schemas.Door(settings, tenant, source)
+    empty = partial(
+        Group, paths.bronze(settings, tenant.id, source.name), anew.columns_of(source), []
+    )
+    group = empty()
     with (
-        tempfile.TemporaryDirectory(prefix="bronze-", dir=settings.spool) as spool,
+        append.discarding(group.uri, group.loose),
         reader(source.format).session(settings, tenant, source) as read,
     ):
-        group = Group()
-        door = schemas.Door(settings, tenant, source)
         for number, unit in enumerate(units, 1):
             try:
-                found = _read(read, unit, Path(spool))
+                found = _read(read, unit, empty())
                 if found.came is not None and unit.name not in known:
                     unfit = _unfit(found, tenant.bad_row_budget)
                     door.admit(unit, schemas.read_as(source, found.came, unfit))
@@ -105,11 +121,11 @@ def ingest(
                 problems.append(error)
             seen(number, len(units))
             if as_one:
-                group.spill(Path(spool))
+                group.spill()
             elif group.is_full():
                 rows, rejected = rows + group.rows, rejected + _bad_rows(group)
                 _commit(settings, tenant, source, interval, group, door, run_id)
-                group = Group()
+                group = empty()
         if group.units:
             rows, rejected = rows + group.rows, rejected + _bad_rows(group)
             _commit(settings, tenant, source, interval, group, door, run_id)
@@ -126,16 +142,16 @@ def raise_all(problems: list[SourceError]) -> None:
         raise kind("\n".join(map(str, problems)))
 
 
-def _read(read: ReadUnit, unit: Unit, spool: Path) -> Group:
+def _read(read: ReadUnit, unit: Unit, group: Group) -> Group:
     """All of one unit, or SourceError and nothing."""
-    group = Group(units=[unit])
+    group.units.append(unit)
     for batch in read(unit):
         group.rows += batch.rows.height
         group.came = schemas.together(group.came, batch.came)
         group.frames.append(batch.rows)
         if batch.rejects.height:
             group.rejects.append(batch.rejects)
-        group.spill(spool)
+        group.spill()
     return group
 
 
@@ -146,10 +162,10 @@ def _unfit(group: Group, budget: float) -> set[str]:
     for frame in group.rejects:
         lost.update(frame.filter(pl.col("rule").str.starts_with("type:"))["column"])
     unfit = {column for column, count in lost.items() if count > allowed}
-    for rows in chain(map(pl.scan_parquet, group.parts), (f.lazy() for f in group.frames)):
+    for rows in group.portions():
         if not unfit:
             break
-        given = rows.select(pl.col(unfit).is_not_null().any()).collect()
+        given = rows.select(pl.col(unfit).is_not_null().any())
         unfit = {column for column in unfit if not given[column].item()}
     return unfit
 
@@ -167,15 +183,15 @@ def _commit(
     door: schemas.Door,
     run_id: str,
 ) -> None:
+    """Commit the group's files by their names; its rows, where they replace others."""
     door.record(run_id)
     _set_rejects_aside(settings, tenant, source, interval, group, run_id)
-    uri = paths.bronze(settings, tenant.id, source.name)
 
     def attempt() -> None:
-        table = delta.open_table(uri)
+        table = delta.open_table(group.uri)
         if table is not None and not anew.is_as_declared(table, source):
             anew.write(
-                table, source, _rows(group), [u.name for u in group.units],
+                table, source, group.portions(), [u.name for u in group.units],
                 delta.properties(
                     [(app(source, u), u.number) for u in group.units], {"ingest_run": run_id}
                 ),
@@ -186,19 +202,21 @@ def _commit(
         if not todo:
             return
         names = [u.name for u in todo]
-        is_replacing = any(before[name] is not None for name in names)
-        delta.write(
-            table if table is not None else uri,
-            anew.in_columns(
-                _rows(group, names if len(todo) < len(group.units) else None),
-                anew.columns_of(source),
-            ),
-            # Of every row written it must hold, of those of new units as well.
-            predicate=_in("_file", names) if is_replacing else None,
-            commit=delta.properties(
-                [(app(source, u), u.number) for u in todo], {"ingest_run": run_id}
-            ),
+        commit = delta.properties(
+            [(app(source, u), u.number) for u in todo], {"ingest_run": run_id}
         )
+        target = table if table is not None else group.uri
+        if any(before[name] is not None for name in names):
+            rows = anew.in_columns(group.portions(names), group.columns)
+            # Of every row written it must hold, of those of new units as well.
+            delta.write(target, rows, predicate=_in("_file", names), commit=commit)
+        elif len(todo) < len(group.units):
+            rows = anew.in_columns(group.portions(names), group.columns)
+            delta.write(target, rows, commit=commit)
+        else:
+            group.are_given()  # a commit that seems to fail may have come to pass
+            rows = anew.in_columns(group.frames, group.columns)
+            delta.write(target, rows, files=group.files, commit=commit)
 
     delta.retrying(attempt)
 
@@ -257,9 +275,3 @@ def _by_interval(
 
 def _in(column: str, values: list[str]) -> str:
     return f"{column} in ({', '.join(map(delta.literal, values))})"
-
-
-def _rows(group: Group, names: list[str] | None = None) -> Iterator[pl.DataFrame]:
-    """The group's rows; with names, those of these units alone."""
-    for frame in chain(map(pl.read_parquet, group.parts), group.frames):
-        yield frame if names is None else frame.filter(pl.col("_file").is_in(names))

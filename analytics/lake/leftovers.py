@@ -56,9 +56,9 @@ def _landed(settings: Settings, files: list[fs.FileInfo], before: datetime) -> l
     lines = ledger.read(settings).select("tenant_id", "interval_from", "interval_to").unique()
     landed = {(t, paths.span(Interval(start, end))) for t, start, end in lines.iter_rows()}
     groups: dict[tuple[str, str], list[fs.FileInfo]] = {}
-    for file in files:  # <tenant>/<table>/<span>.parquet
-        key = (file.path.split("/")[0], file.base_name.removesuffix(".parquet"))
-        groups.setdefault(key, []).append(file)
+    for file in files:  # <tenant>/<table>/<span>.json and <span>/…
+        tenant_id, _, rest = file.path.split("/", 2)
+        groups.setdefault((tenant_id, rest.split("/")[0].removesuffix(".json")), []).append(file)
     return [
         file
         for key, group in groups.items()

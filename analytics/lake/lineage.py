@@ -13,6 +13,8 @@ ORIGIN: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 # Of a conformed row: which source as well.
 LINEAGE: dict[str, pl.DataType | type[pl.DataType]] = {"_source": pl.String, **ORIGIN}
+# Of these what silver keeps.
+KEPT = {column: LINEAGE[column] for column in ("_source", "_arrived_on")}
 
 # A row that could not even be read or typed.
 REJECTS: dict[str, pl.DataType | type[pl.DataType]] = {

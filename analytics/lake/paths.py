@@ -54,9 +54,10 @@ def store(uri: str) -> fs.FileSystem:
 
 
 def staged(settings: Settings, tenant_id: str, table_name: str, interval: Interval) -> str:
-    return f"{settings.lake_root}/staged/{tenant_id}/{table_name}/{span(interval)}.parquet"
+    """Of what waits to land: the name of its JSON file less the suffix, and of its folder."""
+    return f"{settings.lake_root}/staged/{tenant_id}/{table_name}/{span(interval)}"
 
 
 def span(interval: Interval) -> str:
-    """An interval as the name of a staged file."""
+    """An interval as a name in `staged`."""
     return f"{interval.start:%Y%m%dT%H%M%S}-{interval.end:%Y%m%dT%H%M%S}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,8 +22,10 @@ from deltalake import DeltaTable
 from analytics.errors import LakeError
 from analytics.interval import Interval
 from analytics.lake import delta, ledger, paths, snapshots, staging
+from analytics.lake.lineage import KEPT
 from analytics.lake.publication import Prepared, prepared, publish, whole_days
 from analytics.lake.settling import settle
+from analytics.lake.staging import File, Staged
 from analytics.lake.tables import TABLES, Table
 from analytics.settings import Settings
 from analytics.tenants import get_tenant
@@ -68,7 +70,7 @@ def land(
     decide = {
         name: partial(_prepare, settings, tenant_id, interval, run_id, table)
         for name, table in TABLES.items()
-        if staging.counts(settings, tenant_id, name, interval) is not None
+        if staging.read(settings, tenant_id, name, interval) is not None
     }
     if tenant.sources and not decide:
         raise LakeError(
@@ -96,18 +98,25 @@ def _prepare(
     """Decide what the staged rows of one table are to silver as it stands now."""
     staged = staging.read(settings, tenant_id, table.name, interval)
     assert staged is not None
-    good, counts = staged
     uri = paths.table(settings, "silver", table.name)
     target = opened(settings, table)
-    known = _known(target, tenant_id, table, good)
-    settled = settle(table, good, known)
+    keys = contested(target, tenant_id, table, staged)
+    known = held(target, tenant_id, table, keys)
+    apart = [file for file in staged.files if _holds(file, table, keys)]
+    files = [file for file in staged.files if file not in apart]
+    rows = replace(staged, files=tuple(apart)).rows()
+    settled = settle(table, rows, known)
+    if settled.replaces:  # one commit holds all of a landing, and a merge names no files
+        files, settled = [], settle(table, staged.rows(), known)
+    as_they_are = sum(file.height for file in files)
+    counts = staged.counts
     line = ledger.entry(
         tenant_id,
         table.name,
         interval,
         {
             "rows_in": counts.rows_in,
-            "landed": settled.landed,
+            "landed": as_they_are + settled.landed,
             "corrected": settled.corrected,
             "duplicates": settled.duplicates,
             "quarantined": counts.quarantined,
@@ -115,7 +124,7 @@ def _prepare(
         },
         run_id,
     )
-    return prepared(tenant_id, table, uri, target, known, settled.rows, interval, line)
+    return prepared(tenant_id, table, uri, target, known, settled.rows, interval, line, files)
 
 
 def opened(settings: Settings, table: Table) -> DeltaTable | None:
@@ -124,24 +133,46 @@ def opened(settings: Settings, table: Table) -> DeltaTable | None:
 
     def attempt() -> DeltaTable | None:
         target = delta.open_table(uri)
-        return target and delta.widened(target, table.stored)
+        return target and delta.widened(target, {**table.stored, **KEPT})
 
     return delta.retrying(attempt)
 
 
-def _known(
-    target: DeltaTable | None, tenant_id: str, table: Table, good: pl.DataFrame
+def contested(
+    target: DeltaTable | None, tenant_id: str, table: Table, staged: Staged
 ) -> pl.DataFrame:
-    """The silver rows whose keys come again. Looks at the keys alone until one does."""
-    columns = {**table.stored, "_arrived_on": pl.Date()}
-    if target is None or good.is_empty():
+    """The staged keys that come more than once, or that silver knows. Reads the keys alone."""
+    key = table.key
+    hashes = [file.read(key)[key].hash() for file in staged.files]
+    found = [pl.DataFrame(schema={key: table.stored[key]})]
+    ordered = pl.concat([pl.Series(dtype=pl.UInt64), *hashes]).sort()
+    twice = ordered.filter(ordered == ordered.shift(1)).unique()
+    mine = pl.scan_delta(target).filter(pl.col("tenant_id") == tenant_id) if target else None
+    for file, hashed in zip(staged.files, hashes, strict=True):
+        keys = file.read(key).select(key)
+        if len(twice):
+            found.append(keys.filter(hashed.is_in(twice.implode())))
+        if mine is not None:
+            found.append(mine.select(key).join(keys.lazy(), on=key, how="semi").collect())
+    return pl.concat(found).unique()
+
+
+def held(
+    target: DeltaTable | None, tenant_id: str, table: Table, keys: pl.DataFrame
+) -> pl.DataFrame:
+    """The silver rows of these keys."""
+    columns = {**table.stored, **KEPT}
+    if target is None or keys.is_empty():
         return pl.DataFrame(schema=columns)
     mine = pl.scan_delta(target).filter(pl.col("tenant_id") == tenant_id)
-    keys = good.lazy().select(table.key).unique()
-    hits = mine.select(table.key).join(keys, on=table.key, how="semi").collect()
-    if hits.is_empty():
-        return pl.DataFrame(schema=columns)
-    return mine.select(list(columns)).join(hits.lazy(), on=table.key, how="semi").collect()
+    return mine.select(list(columns)).join(keys.lazy(), on=table.key, how="semi").collect()
+
+
+def _holds(file: File, table: Table, keys: pl.DataFrame) -> bool:
+    """Whether the file has rows of these keys."""
+    if keys.is_empty():
+        return False
+    return not file.read(table.key).join(keys, on=table.key, how="semi").is_empty()
 
 
 def _commits(target: DeltaTable, tenant_id: str, interval: Interval) -> list[dict[str, Any]]:

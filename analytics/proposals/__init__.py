@@ -20,7 +20,8 @@ from analytics.errors import AnalyticsError, LakeError
 from analytics.gates import engine
 from analytics.gates.bronze_door import lacking, owing
 from analytics.interval import Interval
-from analytics.lake import bronze, read
+from analytics.lake import read
+from analytics.lake.candidates import candidates
 from analytics.lake.tables import TABLES
 from analytics.proposals.difference import Change, changes
 from analytics.proposals.observed import LEAST_ROWS, Proposed, observe
@@ -59,11 +60,11 @@ def propose(
     interval = interval or _held(settings, declared)
     with by_hand.only(settings, declared, (*declared.sources, *declared.by_hand)) as everything:
         tenant = get_tenant(everything, tenant_id)
-        candidates = bronze.candidates(everything, tenant_id, interval)
+        came, _ = candidates(everything, tenant_id, interval)
     engine.context()
     found = []
-    for name, came in candidates.items():
-        rows = came.filter(is_sound(tenant, name, interval, came))
+    for name, all_rows in came.items():
+        rows = all_rows.filter(is_sound(tenant, name, interval, all_rows))
         if table in (None, name) and rows.height >= LEAST_ROWS:
             force = in_force(tenant, name, interval)
             rules = observe(TABLES[name], rows, interval, force.expectations)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from analytics import by_hand
 from analytics.interval import Interval
-from analytics.lake import bronze, ledger, quarantine
-from analytics.lake.bronze import Candidates
+from analytics.lake import ledger, quarantine
+from analytics.lake.candidates import WATCHED, candidates
 from analytics.lake.quarantine import SOURCE_ROW
 from analytics.replay.sound import is_sound
 from analytics.settings import Settings
 from analytics.tenants import Tenant, get_tenant
 
 DOORS = ("extract", "bronze")  # what stands at the marts is no row of a source
-ROW = list(bronze.WATCHED)  # SOURCE_ROW of a conformed row
+ROW = list(WATCHED)  # SOURCE_ROW of a conformed row
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,12 @@ def look(
     tenant = get_tenant(settings, tenant_id)
     rows = _open(settings, tenant, interval)
     watched = rows.select(ROW).unique()
-    came = bronze.candidates(settings, tenant_id, interval, bound=bound, watched=watched)
-    bad = pl.concat([rows.clear(), *_bad(tenant, interval, came, rows)]).unique("quarantine_id")
+    came, left = candidates(settings, tenant_id, interval, bound=bound, watched=watched)
+    unfit = _bad(tenant, interval, came, left.rejects, rows)
+    bad = pl.concat([rows.clear(), *unfit]).unique("quarantine_id")
     good = rows.join(bad, on="quarantine_id", how="anti")
-    spans = _landed(settings, tenant_id, is_by_hand, came.elsewhere["at"])
-    lost = came.elsewhere.filter(pl.Series([not found for found in spans], dtype=pl.Boolean))
+    spans = _landed(settings, tenant_id, is_by_hand, left.elsewhere["at"])
+    lost = left.elsewhere.filter(pl.Series([not found for found in spans], dtype=pl.Boolean))
     waiting = good.join(lost, on=ROW, how="semi", nulls_equal=True)
     passing = good.join(waiting, on="quarantine_id", how="anti")
     return Look(passing["quarantine_id"], bad.height, waiting.height, frozenset().union(*spans))
@@ -67,11 +68,15 @@ def _open(settings: Settings, tenant: Tenant, interval: Interval) -> pl.DataFram
 
 
 def _bad(
-    tenant: Tenant, interval: Interval, came: Candidates, rows: pl.DataFrame
+    tenant: Tenant,
+    interval: Interval,
+    came: Mapping[str, pl.DataFrame],
+    rejects: pl.DataFrame,
+    rows: pl.DataFrame,
 ) -> Iterator[pl.DataFrame]:
     """The rows that cannot be read even now, then those that break a rule, table by table."""
-    rejects = came.rejects.select(pl.col("source", "file", "file_hash", "row").name.prefix("_"))
-    yield rows.join(rejects, on=ROW, how="semi", nulls_equal=True)
+    unread = rejects.select(pl.col("source", "file", "file_hash", "row").name.prefix("_"))
+    yield rows.join(unread, on=ROW, how="semi", nulls_equal=True)
     for name, frame in came.items():
         broken = frame.filter(~is_sound(tenant, name, interval, frame))
         mine = rows.filter(pl.col("table") == name)

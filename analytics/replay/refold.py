@@ -20,7 +20,9 @@ import polars as pl
 
 from analytics import by_hand, gates
 from analytics.interval import Interval
-from analytics.lake import bronze, ledger, paths, silver, staging
+from analytics.lake import ledger, paths, silver, staging
+from analytics.lake.candidates import candidates
+from analytics.lake.lineage import KEPT
 from analytics.lake.publication import Prepared, prepared, publish
 from analytics.lake.settling import settle
 from analytics.lake.staging import Counts
@@ -38,8 +40,11 @@ def refold(views: Views, tenant_id: str, interval: Interval, is_by_hand: bool, r
     contested = {}
     for name, table in TABLES.items():
         staged = staging.read(settings, tenant_id, name, interval)
-        if staged is not None and _differs(settings, tenant_id, table, staged[0]):
-            contested[name] = staged
+        if staged is None:
+            continue
+        good = staged.rows()
+        if _differs(settings, tenant_id, table, good):
+            contested[name] = (good, staged.counts)
     keys = {name: good.select(TABLES[name].key).unique() for name, (good, _) in contested.items()}
     folded = {name: pl.DataFrame(schema=_columns(TABLES[name])) for name in contested}
     for span, of_hand in _spans(settings, tenant_id, interval, is_by_hand) if contested else ():
@@ -75,24 +80,20 @@ def _landing(
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """What a run of the span lands of these keys, by table."""
     tenant = get_tenant(settings, tenant_id)
-    candidates = bronze.candidates(settings, tenant_id, span)
+    came, _ = candidates(settings, tenant_id, span)
     for name, wanted in keys.items():
-        if name in candidates:
-            rows = candidates[name].join(wanted, on=TABLES[name].key, how="semi")
+        if name in came:
+            rows = came[name].join(wanted, on=TABLES[name].key, how="semi")
             yield name, rows.filter(is_sound(tenant, name, span, rows))
 
 
 def _columns(table: Table) -> dict[str, pl.DataType | type[pl.DataType]]:
-    return {**table.stored, "_arrived_on": pl.Date}
+    return {**table.stored, **KEPT}
 
 
 def _held(settings: Settings, tenant_id: str, table: Table, keys: pl.DataFrame) -> pl.DataFrame:
     """The silver rows of these keys."""
-    target = silver.opened(settings, table)
-    if target is None:
-        return pl.DataFrame(schema=_columns(table))
-    mine = pl.scan_delta(target).filter(pl.col("tenant_id") == tenant_id)
-    return mine.select(list(_columns(table))).join(keys.lazy(), on=table.key, how="semi").collect()
+    return silver.held(silver.opened(settings, table), tenant_id, table, keys)
 
 
 def _differs(settings: Settings, tenant_id: str, table: Table, good: pl.DataFrame) -> bool:
@@ -133,4 +134,5 @@ def _prepare(
         },
         run_id,
     )
-    return prepared(tenant_id, table, uri, silver.opened(settings, table), held, rows, interval, line)
+    target = silver.opened(settings, table)
+    return prepared(tenant_id, table, uri, target, held, rows, interval, line)

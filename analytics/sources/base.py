@@ -119,6 +119,7 @@ class SourceReader(Protocol):
 
     format: str
     example: str  # an entry for the tenants file
+    row_by_row: bool  # `conform` looks at one row at a time, so they may come in portions
 
     def recognise(self, look: Look) -> Recognised | None:
         """The source that would read this file; None when it is of another format."""

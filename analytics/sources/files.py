@@ -37,6 +37,8 @@ DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 class FileReader:
     """What readers of files share: their units are files, and one needs nothing of another."""
 
+    row_by_row = False
+
     def recognise(self, look: Look) -> Recognised | None:
         return None
 

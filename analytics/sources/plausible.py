@@ -22,9 +22,14 @@ def plausible_span(instants: pl.Series) -> tuple[datetime, datetime] | None:
     known = instants.drop_nulls().sort()
     if known.is_empty():
         return None
-    few = min(max(FEW, len(known) * FEW_PER_MILLE // 1000), (len(known) - 1) // 2)
+    few = min(most_left_out(len(known)), (len(known) - 1) // 2)
     far_after = (known.diff() > FAR).fill_null(False)  # from the row before it
     first = max((i for i in range(1, few + 1) if far_after[i]), default=0)
     beyond = (i for i in range(len(known) - few, len(known)) if far_after[i])
     last = min(beyond, default=len(known)) - 1
     return known[first], known[last]
+
+
+def most_left_out(rows: int) -> int:
+    """How many of so many rows can be left out at an end."""
+    return max(FEW, rows * FEW_PER_MILLE // 1000)

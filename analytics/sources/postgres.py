@@ -32,6 +32,7 @@ BYTES_A_BATCH = 16 << 20
 
 class PostgresTable:
     format = "postgres"
+    row_by_row = True
     example = (
         "- {name: payments, format: postgres, table: payments, dsn_secret: my_ops_dsn, "
         "relation: app.payments, cursor: recorded_at, columns: {payment_id: id, "

@@ -38,6 +38,7 @@ class Declared(files.FileReader):
 
     format = ""
     example = ""
+    row_by_row = True
 
     def recognise(self, look: Look) -> Recognised | None:
         """A file or folder named like one of our tables that uses our column names."""

@@ -59,6 +59,7 @@ class WebListens(ABC):
     format: ClassVar[str]
     access: ClassVar[Access]
     of_files: SourceReader
+    row_by_row = False
 
     def __init__(self, sleep: Sleep = time.sleep) -> None:
         self.sleep = sleep

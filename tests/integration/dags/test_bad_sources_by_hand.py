@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analytics.lake import bronze, ledger, read
+from analytics.lake import ledger, read
+from analytics.lake.candidates import candidates
 from tests.integration.dags.world import conf, run_dags_apart
 from tests.landing import DAY_ONE, a_line, a_tenant, drop, drop_text, events_of
 
@@ -66,7 +67,7 @@ def test_a_tenant_whose_sources_fail_waits_whole_and_lands_whole_when_they_are_m
     assert landed(settings, "t1") == {}
     of_t2 = landed(settings, "t2")
     assert of_t2["plays"] == 1
-    assert bronze.candidates(settings, "t1", DAY_ONE)["plays"].height == 2
+    assert candidates(settings, "t1", DAY_ONE)[0]["plays"].height == 2
 
     drop_text(settings, "t1/payments/2025-01-06.csv", BOOKED)
     drop_text(settings, "t1/reviews/2025-01-06.parquet", b"")  # a day without reviews

@@ -63,7 +63,7 @@ def good_plays(count: int) -> list[dict]:
 
 def staged(settings: Settings, tenant_id: str, table: str) -> pl.DataFrame | None:
     found = staging.read(settings, tenant_id, table, DAY)
-    return None if found is None else found[0]
+    return None if found is None else found.rows()
 
 
 def test_within_the_budget_bad_rows_go_to_quarantine_and_the_good_ones_on(
@@ -263,7 +263,7 @@ def test_a_broken_clock_in_an_undated_export_is_quarantined_not_passed_over(
 
     found = staging.read(settings, "t1", "plays", DAY)
     assert found is not None
-    rows, counts = found
+    rows, counts = found.rows(), found.counts
     assert (rows.height, counts.quarantined, counts.out_of_interval) == (2, 2, 1)
     broken = quarantine.scan(settings).filter(table="plays").sort("row_number").collect()
     assert broken.select("tenant_id", "rule").rows() == [
@@ -272,7 +272,7 @@ def test_a_broken_clock_in_an_undated_export_is_quarantined_not_passed_over(
     ]
     other = staging.read(settings, "t2", "plays", DAY)
     assert other is not None
-    assert other[0].height == 2
+    assert other.rows().height == 2
 
 
 def test_a_changed_column_is_told_and_lets_its_tenant_pass(settings: Settings) -> None:

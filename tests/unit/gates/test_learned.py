@@ -11,6 +11,7 @@ import pytest
 from analytics.gates import learned
 from analytics.gates.daily_profile import COLUMNS, daily_profile
 from analytics.interval import Interval
+from analytics.lake.portions import Portions
 from analytics.settings import Settings
 from analytics.tenants import Tenant
 from tests.builders import a_frame, a_play
@@ -49,7 +50,7 @@ def count_of(day: date) -> int:
 
 
 def profile_of(frame: pl.DataFrame, *days: date, tenant_id: str = "t1") -> pl.DataFrame:
-    return daily_profile(tenant_id, {"plays": frame}, list(days))
+    return daily_profile(tenant_id, {"plays": Portions.of(frame)}, list(days))
 
 
 @pytest.fixture(scope="module")

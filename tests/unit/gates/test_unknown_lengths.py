@@ -57,7 +57,7 @@ def a_line(play_id: str, **more: Any) -> dict[str, Any]:
 def passed(settings: Settings, tenant_id: str) -> dict[str, int | None]:
     found = staging.read(settings, tenant_id, "plays", DAY_ONE)
     assert found is not None
-    return dict(found[0].sort("play_id").select("play_id", "listened_ms").iter_rows())
+    return dict(found.rows().sort("play_id").select("play_id", "listened_ms").iter_rows())
 
 
 def test_scrobbles_without_length_pass_and_timed_plays_without_one_do_not(settings):

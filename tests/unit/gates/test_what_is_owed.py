@@ -53,7 +53,7 @@ def gate(settings: Settings, tenant_id: str, interval: Interval = DAY_ONE) -> ga
 
 def staged(settings: Settings, tenant_id: str) -> int | None:
     found = staging.read(settings, tenant_id, "plays", DAY_ONE)
-    return None if found is None else found[0].height
+    return None if found is None else found.rows().height
 
 
 def plays(count: int, **changes: Any) -> list[dict[str, Any]]:

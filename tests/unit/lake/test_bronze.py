@@ -3,6 +3,7 @@ import pytest
 
 from analytics.errors import SchemaError, SourceError, UnknownTenant
 from analytics.lake import bronze, delta, paths, quarantine
+from analytics.lake.candidates import candidates
 from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO, NOON_MS, a_line, a_tenant, drop, drop_text
 
 
@@ -31,13 +32,13 @@ def test_a_file_dropped_anew_replaces_its_rows_and_rejects_and_no_other_files(se
     drop(settings, "t1", "2025-01-06", a_line(), '{"ts": 1, "page": "Home"', a_line(ts="soon"))
     drop(settings, "t1", "2025-01-07", a_line(sessionId=8, ts=NOON_MS + 86_400_000))
     bronze.extract(settings, "t1", BOTH_DAYS, "run-1")
-    assert bronze.candidates(settings, "t1", DAY_ONE).rejected("plays") == 2
+    assert candidates(settings, "t1", DAY_ONE)[1].rejected("plays") == 2
 
     drop(settings, "t1", "2025-01-06", a_line(sessionId=9), a_line(sessionId=10))
     bronze.extract(settings, "t1", BOTH_DAYS, "run-2")
 
     assert sorted(bronze_of(settings, "t1")["sessionId"]) == ["10", "8", "9"]
-    assert bronze.candidates(settings, "t1", BOTH_DAYS).rejects.is_empty()
+    assert candidates(settings, "t1", BOTH_DAYS)[1].rejects.is_empty()
 
 
 def test_a_file_dropped_anew_arrives_together_with_one_that_is_new(settings):
@@ -64,7 +65,7 @@ def test_candidates_of_a_dated_source_are_those_that_arrived_in_the_interval(set
     drop(settings, "t1", "2025-01-07", late)
     bronze.extract(settings, "t1", BOTH_DAYS, "run")
 
-    plays = bronze.candidates(settings, "t1", DAY_TWO)["plays"]
+    plays = candidates(settings, "t1", DAY_TWO)[0]["plays"]
 
     assert plays["started_at"].dt.date().to_list() == [DAY_ONE.start.date()]
 
@@ -75,7 +76,7 @@ def test_tenants_with_the_same_file_keep_their_own_rows(settings):
         bronze.extract(settings, tenant, DAY_ONE, "run")
     for tenant in ("t1", "t2"):
         assert bronze_of(settings, tenant)["tenant_id"].to_list() == [tenant]
-        assert bronze.candidates(settings, tenant, DAY_ONE)["plays"].height == 1
+        assert candidates(settings, tenant, DAY_ONE)[0]["plays"].height == 1
 
 
 def test_rejects_stand_in_quarantine_once_with_rule_value_and_place(settings):
@@ -122,7 +123,7 @@ def test_an_empty_file_is_a_known_unit_without_rows(settings):
     drop(settings, "t1", "2025-01-06")
     assert bronze.extract(settings, "t1", DAY_ONE, "run").rows_in == 0
     assert bronze.extract(settings, "t1", DAY_ONE, "run").units_known == 1
-    assert bronze.candidates(settings, "t1", DAY_ONE)["plays"].is_empty()
+    assert candidates(settings, "t1", DAY_ONE)[0]["plays"].is_empty()
 
 
 def test_a_unit_larger_than_memory_allows_goes_over_the_disk_in_one_commit(settings, monkeypatch):

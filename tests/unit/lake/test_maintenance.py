@@ -274,8 +274,10 @@ def landed_and_waiting(make_settings):
 
 
 def staged(settings) -> set[tuple[str, str]]:
-    files = Path(settings.lake_root, "staged").rglob("*.parquet")
-    return {(f.parts[-3], f.stem) for f in files}
+    """Tenant and interval of every staged file."""
+    folder = Path(settings.lake_root, "staged")
+    parts = [file.relative_to(folder).parts for file in folder.rglob("*") if file.is_file()]
+    return {(tenant_id, rest[0].removesuffix(".json")) for tenant_id, _, *rest in parts}
 
 
 def test_staged_rows_that_landed_go_after_a_day_and_those_that_wait_stay(make_settings):

@@ -8,7 +8,7 @@ from analytics.errors import GateFailed
 from analytics.interval import Interval
 from analytics.lake import ledger, read, staging
 from tests.builders import NOON, a_frame, a_play, a_row
-from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO, land_staged
+from tests.landing import BOTH_DAYS, DAY_ONE, DAY_TWO, land_staged, stage_rows
 
 LINE = ["rows_in", *ledger.BUCKETS]
 
@@ -23,7 +23,8 @@ def arrived(interval: Interval, table: str, *rows: dict) -> pl.DataFrame:
 
 
 def land(settings, interval: Interval, run: str, *rows: dict, table="plays", tenant_id="t1"):
-    staging.write(settings, tenant_id, table, interval, arrived(interval, table, *rows))
+    rows_of = arrived(interval, table, *rows)
+    stage_rows(settings, tenant_id, table, interval, rows_of, run_id=run)
     return land_staged(settings, tenant_id, interval, run)
 
 
@@ -82,7 +83,7 @@ def test_daily_runs_end_where_one_ranged_run_ends(make_settings, tmp_path):
         land(daily, day, f"run-{number}", *rows)
     ranged = make_settings(analytics_lake_root=tmp_path / "ranged")
     together = pl.concat(arrived(day, "plays", *rows) for day, rows in days.items())
-    staging.write(ranged, "t1", "plays", BOTH_DAYS, together)
+    stage_rows(ranged, "t1", "plays", BOTH_DAYS, together)
     land_staged(ranged, "t1", BOTH_DAYS, "run")
 
     key = ("silver/plays", "t1")
@@ -128,7 +129,7 @@ def test_of_a_state_the_later_time_wins_and_a_null_does_not_erase(settings):
 
 def test_a_gate_that_lost_a_row_is_refused(settings):
     with pytest.raises(GateFailed, match="does not balance: 3 rows in"):
-        staging.write(
+        stage_rows(
             settings, "t1", "plays", DAY_ONE, arrived(DAY_ONE, "plays", a_play()),
             staging.Counts(rows_in=3, quarantined=1),
         )  # fmt: skip

@@ -31,7 +31,7 @@ from analytics.lake import (
 )  # fmt: skip
 from analytics.lake.tables import TABLES
 from tests.builders import NOON, a_frame, a_play, a_row
-from tests.landing import DAY_ONE, DAY_TWO, a_line, a_tenant, drop, land_staged, run
+from tests.landing import DAY_ONE, DAY_TWO, a_line, a_tenant, drop, land_staged, run, stage_rows
 from tests.unit.lake.aging import age
 
 PLAYS = "silver/plays"
@@ -44,7 +44,7 @@ def land(settings, interval: Interval, run_id: str, *rows: dict, table="plays", 
         pl.int_range(pl.len(), dtype=pl.Int64).alias("_row"),
         pl.lit(interval.start.date()).alias("_arrived_on"),
     )
-    staging.write(settings, tenant_id, table, interval, arrived)
+    stage_rows(settings, tenant_id, table, interval, arrived, run_id=run_id)
     return land_staged(settings, tenant_id, interval, run_id)
 
 

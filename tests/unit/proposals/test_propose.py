@@ -20,6 +20,7 @@ from analytics.gates.bronze_door import lacking, owing
 from analytics.gates.judge import judge
 from analytics.interval import Interval
 from analytics.lake import bronze, read
+from analytics.lake.candidates import candidates
 from analytics.settings import PROJECT, Settings
 from analytics.simulate.run import simulate
 from analytics.tenants import get_tenant
@@ -100,12 +101,12 @@ def test_what_was_written_judges_the_days_seen_and_the_next_and_catches_damage(
     lake, written
 ) -> None:
     for days in (SEEN, NEXT):
-        came = bronze.candidates(lake, "indie_radio", days)
+        came, _ = candidates(lake, "indie_radio", days)
         for table in written.PROPOSED:
             broken = failed(lake, written, table, days, came[table])
             assert broken <= {"keys_are_unique"}, (table, days)  # rows are sent twice
 
-    plays = bronze.candidates(lake, "indie_radio", NEXT)["plays"]
+    plays = candidates(lake, "indie_radio", NEXT)[0]["plays"]
     for rule, change in DAMAGE.items():
         assert rule in failed(lake, written, "plays", NEXT, plays.with_columns(change)), rule
     half = plays.head(plays.height // 3)
@@ -120,7 +121,7 @@ def test_the_listing_shows_each_change_with_what_was_observed_and_writes_nothing
     code, said = analytics(*OPTIONS, "--table", "plays")
 
     assert code == 0
-    own = bronze.candidates(lake, "indie_radio", SEEN)["plays"]  # the other has the same ids
+    own = candidates(lake, "indie_radio", SEEN)[0]["plays"]  # the other has the same ids
     assert f"+++ plays, proposed from {own.height:,} rows of indie_radio" in said
     assert "2025-01-01 to 2025-01-09" in said
     assert "@@ tighten listened_ms_is_plausible (critical)\n-   listened_ms 0 to 21,600,000" in said

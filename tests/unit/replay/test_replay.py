@@ -27,6 +27,7 @@ from analytics import gates
 from analytics.errors import GateFailed, LakeError, SettingsError, SourceError
 from analytics.interval import Interval
 from analytics.lake import bronze, delta, fixes, ledger, paths, quarantine, read, silver
+from analytics.lake.candidates import candidates
 from analytics.lake.quarantine import Which
 from analytics.replay import Replayed, plan, replay
 from analytics.settings import Settings, load_settings
@@ -251,7 +252,7 @@ def test_rows_of_another_declaration_are_never_judged(tmp_path: Path) -> None:
     run(settings)
     declare(settings, {**PAYMENTS, "units": {"amount_minor": "major"}})
     with pytest.raises(SourceError, match="t1: source payments was read as it was declared before"):
-        bronze.candidates(settings, "t1", DAY_ONE)
+        candidates(settings, "t1", DAY_ONE)
 
 
 # --------------------------------------------------------------- the fix is in the file

@@ -16,6 +16,7 @@ from hypothesis import given
 from analytics import gates
 from analytics.errors import SchemaError
 from analytics.lake import bronze, quarantine, read, silver
+from analytics.lake.candidates import candidates
 from analytics.lake.content import content_hash
 from analytics.sources import json_lines
 from analytics.sources.sniff import extent, sniff, tenants_from_folder
@@ -143,7 +144,7 @@ def test_the_listener_is_who_the_export_names_else_its_owner(make_settings):
     for tenant in ("t1", "t2"):
         bronze.extract(settings, tenant, DAY_ONE, "run")
 
-    who = {t: bronze.candidates(settings, t, DAY_ONE)["plays"] for t in ("t1", "t2")}
+    who = {t: candidates(settings, t, DAY_ONE)[0]["plays"] for t in ("t1", "t2")}
     assert sorted(who["t1"]["listener_id"].fill_null("")) == ["", "ann", "ann", "bob"]
     assert who["t2"]["listener_id"].to_list() == ["owner"]
 
