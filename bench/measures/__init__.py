@@ -15,6 +15,7 @@ Measure = Callable[[Place], list[Figure]]
 MEASURES: dict[str, str] = {
     "simulator": "simulator.measure",
     "ingest": "ingest.measure",
+    "files": "files.measure",
     "gate": "gate.measure",
     "content": "content.measure",
     "matching": "matching.measure",

@@ -8,6 +8,7 @@ import duckdb
 
 from analytics.gates import engine, split
 from analytics.gates.judge import judge
+from analytics.lake.portions import Portions
 from bench import rows
 from bench.figure import Figure, rate, seconds
 from bench.place import Place
@@ -23,7 +24,8 @@ def measure(place: Place) -> list[Figure]:
 
     suite = suites.suite("plays", place.interval)
     ten = [e for e in suite.expectations if split.is_row_rule(e)][:EXPECTATIONS]
-    validated = seconds(lambda: engine.validate(ten, frame, "bench"), place.size.repeats)
+    shown = engine.Rows([Portions.of(frame)], frame.columns)
+    validated = seconds(lambda: engine.validate(ten, shown, "bench"), place.size.repeats)
     judged = seconds(lambda: judge(suite, frame, 0.01), place.size.repeats)
 
     query = "select " + ", ".join(f"count_if({_fault(e)})" for e in ten) + " from plays"  # noqa: S608
