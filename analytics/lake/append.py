@@ -22,10 +22,10 @@ from typing import Any, Literal
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.transaction import AddAction, create_table_with_add_actions
-from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
 from analytics.errors import LakeError
+from analytics.lake import refusals
 
 ROWS_A_FILE = 1_000_000
 COMPRESSION: Literal["snappy"] = "snappy"  # quick; upkeep writes small files anew, and tighter
@@ -80,7 +80,7 @@ def discarding(uri: str, files: list[AddAction]) -> Iterator[list[AddAction]]:
         yield files
     finally:
         if files:
-            with refusals():
+            with refusals.told():
                 object_store(uri).delete([file.path for file in files])
 
 
@@ -145,10 +145,10 @@ def fresh_path(partition: dict[str, Any]) -> str:
 
 
 def _write(uri: str, path: str, rows: pl.DataFrame) -> int:
-    """Put the file into the store, whole or not at all; gives its bytes. Raises OSError."""
+    """Put the file into the store, whole or not at all; gives its bytes. Raises LakeError."""
     content = io.BytesIO()
     rows.write_parquet(content, compression=COMPRESSION)
-    with refusals():
+    with refusals.told():
         object_store(uri).put(path, content.getvalue())
     return content.tell()
 
@@ -163,15 +163,6 @@ def make_folder(uri: str) -> None:
     """Where folders are made: here, not in an object store."""
     if "://" not in uri:
         Path(uri).mkdir(parents=True, exist_ok=True)
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """What the store refuses, as OSError."""
-    try:
-        yield
-    except BaseError as error:
-        raise OSError(str(error)) from None
 
 
 def statistics(rows: pl.DataFrame) -> dict[str, Any]:

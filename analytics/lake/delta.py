@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -22,6 +21,7 @@ from deltalake.transaction import AddAction
 
 from analytics.errors import LakeError
 from analytics.lake import append
+from analytics.lake.refusals import refusal
 
 ATTEMPTS = 12
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def open_table(uri: str, version: int | None = None) -> DeltaTable | None:
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
-        raise _of_store(error) or error from None
+        raise refusal(error) or error from None
 
 
 def version(uri: str) -> int | None:
@@ -178,7 +178,7 @@ def retrying(step: Callable[[], T]) -> T:
         except (CommitFailedError, DeltaError, OSError) as error:
             lost_race = isinstance(error, CommitFailedError) or "already exists" in str(error)
             if not lost_race:
-                raise _of_store(error) or error from None
+                raise refusal(error) or error from None
             if attempt == ATTEMPTS:
                 raise LakeError(
                     f"other writers were first {ATTEMPTS} times ({error}); run the task again, "
@@ -186,21 +186,3 @@ def retrying(step: Callable[[], T]) -> T:
                 ) from error
             time.sleep(random.uniform(0.05, 0.2) * attempt)  # waiting order, not data
     raise AssertionError("unreachable")
-
-
-def _of_store(error: Exception) -> LakeError | None:
-    """A full disk's or an object store's refusal in one line; None for any other error."""
-    said = " ".join(re.sub(r"\x1b\[\d*m|↳", "", str(error)).split())
-    full = re.search("No space left on device|Disk quota exceeded|File too large", said)
-    if full is not None:
-        return LakeError(
-            f"the disk of the lake takes no more: {full[0]}. Make room, then run the task again; "
-            "nothing was half written"
-        )
-    found = re.search(r"Error performing \w+ .*", said)
-    if found is None:
-        return None
-    return LakeError(
-        f"the object store of the lake failed: {found[0]}. Check the address and the login in its "
-        "variables, then run the task again; nothing was half written"
-    )

@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
 from analytics.interval import Interval
-from analytics.lake import append, delta
+from analytics.lake import append, delta, refusals
 from analytics.lake.lineage import KEPT
 from analytics.lake.staging import File
 from analytics.lake.tables import Table
@@ -80,7 +80,7 @@ class Prepared:
         path = append.fresh_path(partition)
         store = append.object_store(file.lake_root)
         into = f"{self.uri.removeprefix(f'{file.lake_root}/')}/{path}"
-        with append.refusals():
+        with refusals.told():
             store.copy(file.rows_path, into)
             size = store.head(into)["size"]
         return append.named(path, size, partition, file.statistics)

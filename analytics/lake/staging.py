@@ -22,7 +22,7 @@ import polars as pl
 
 from analytics.errors import GateFailed
 from analytics.interval import Interval
-from analytics.lake import append, paths
+from analytics.lake import append, paths, refusals
 from analytics.lake.lineage import KEPT, LINEAGE
 from analytics.lake.portions import ROWS, LaidOut, Portions
 from analytics.lake.tables import TABLES, Table
@@ -127,7 +127,7 @@ def keep(
     store = append.object_store(settings.lake_root)
     base = _base(settings, tenant_id, table, interval)
     names = []
-    with append.refusals():
+    with refusals.told():
         for kinds in good.files:
             names.append(f"{base}/{uuid.uuid4()}")
             for kind, file in kinds.items():
