@@ -71,9 +71,9 @@ def _bronze(
         if found.height:
             judged[LEARNED] = judge(learned_suite.suite(learned.AWAY, learned.FAR), found, None)
     report = publish(settings, tenant_id, DOOR, interval, run_id, judged)
-    for table in tables:
-        staging.clear(settings, tenant_id, table, interval)
     if not report.passed:
+        for table in tables:
+            staging.clear(settings, tenant_id, table, interval)
         raise GateFailed(report.message(data_docs.index(settings)))
     learned.keep(settings, tenant_id, profile, run_id)
     for table in tables:

@@ -73,10 +73,7 @@ def land(
         if staging.read(settings, tenant_id, name, interval) is not None
     }
     if tenant.sources and not decide:
-        raise LakeError(
-            f"{tenant_id}: nothing is staged for {interval}, which a gate always does that passes; "
-            "run `ingest` for that interval again, or clear its `gate` as well as its `land`"
-        )
+        raise _nothing_staged(tenant_id, interval)
     found = publish(decide, partial(audit, settings, tenant_id, interval, run_id))
     rows = {
         name: {k: one.line[k] for k in ("rows_in", *ledger.BUCKETS)} for name, one in found.items()
@@ -92,12 +89,20 @@ def land(
     return Landed(tenant_id, interval, touched, rows, versions)
 
 
+def _nothing_staged(tenant_id: str, interval: Interval) -> LakeError:
+    return LakeError(
+        f"{tenant_id}: nothing is staged for {interval}, which a gate always does that passes; "
+        "run `ingest` for that interval again, or clear its `gate` as well as its `land`"
+    )
+
+
 def _prepare(
     settings: Settings, tenant_id: str, interval: Interval, run_id: str, table: Table
 ) -> Prepared:
     """Decide what the staged rows of one table are to silver as it stands now."""
     staged = staging.read(settings, tenant_id, table.name, interval)
-    assert staged is not None
+    if staged is None:  # a gate stopped the tenant meanwhile
+        raise _nothing_staged(tenant_id, interval)
     uri = paths.table(settings, "silver", table.name)
     target = opened(settings, table)
     keys = contested(target, tenant_id, table, staged)

@@ -19,7 +19,8 @@ from analytics.errors import UnknownTenant, WarehouseError
 from analytics.interval import Interval
 from analytics.lake.tables import TABLES
 from analytics.settings import Settings
-from analytics.warehouse import connect, content_hash, load, load_features, prepare, read
+from analytics.stack.postgres import Postgres
+from analytics.warehouse import connect, content_hash, copy, load, load_features, prepare, read
 from tests.builders import NOON, a_frame, a_play, a_row
 
 pytestmark = pytest.mark.integration
@@ -260,6 +261,38 @@ def test_a_load_killed_in_the_middle_of_its_copy_leaves_what_was_there(
     process.send_signal(signal.SIGKILL)
     process.wait(30)
 
+    assert content_hash(warehouse) == before
+    assert load(warehouse, "t1", JANUARY).rows["plays"] == 20_000
+
+
+def test_a_connection_lost_in_the_middle_of_a_copy_says_so_and_the_next_load_brings_all(
+    warehouse: Settings, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_tenants_sharing_ids(warehouse)
+    load(warehouse, "t1", JANUARY)
+    load(warehouse, "t2", JANUARY)
+    before = content_hash(warehouse)
+    many = [a_play(play_id=f"n{n}", started_at=NOON + timedelta(seconds=n)) for n in range(20_000)]
+    silver(warehouse, "plays", *many)
+    whole, cut = copy._csv, []
+
+    def cut_off(frame: pl.DataFrame) -> object:
+        if len(cut) < 3:
+            cut.append(0)
+            if len(cut) == 3:
+                with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
+                    cut.extend(admin.execute(
+                        "select pg_terminate_backend(pid) from pg_stat_activity "
+                        "where usename = 'warehouse_pipeline' and query ilike 'copy \"raw\"%'"
+                    ).fetchall())  # fmt: skip
+        return whole(frame)
+
+    monkeypatch.setattr(copy, "_csv", cut_off)
+    monkeypatch.setattr(copy, "CHUNK", 1_000)
+    with pytest.raises(WarehouseError, match=r"t1: loading .* failed, nothing was changed"):
+        load(warehouse, "t1", JANUARY)
+
+    assert cut[3:] == [(True,)]
     assert content_hash(warehouse) == before
     assert load(warehouse, "t1", JANUARY).rows["plays"] == 20_000
 
